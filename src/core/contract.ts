@@ -1,0 +1,343 @@
+// The seams of tidegate: what a source, a decoder, a sink and the log promise each other. Types only, no I/O.
+//
+// The way of a message: a Source hands a Message to the Intake; the log gives it a seq and makes it durable; only then
+// does the source acknowledge it. Everything else (live values, sinks, history) reads Entries from the log by seq.
+
+import type { TidegateError } from './errors.ts'
+
+/** Sequence number: a positive integer below 2^53, given once by the log and never used for anything else. 0 means "before the first". */
+export type Seq = number
+
+/** Unix time in milliseconds; fractions carry microseconds. */
+export type UnixMs = number
+
+/** An MQTT Application Message or one serial frame, as received. The payload is never changed by anybody. */
+export interface Message {
+  /** A valid Topic Name (core/topic.ts). */
+  readonly topic: string
+  readonly payload: Buffer
+  /** Name of the source in the configuration. */
+  readonly source: string
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  /** QoS 2 only: who sent it under which packet identifier, so that a retransmission is recognised after a restart. */
+  readonly origin?: Origin
+}
+
+export interface Origin {
+  /** CRC-32 of the Client Identifier. */
+  readonly clientHash: number
+  /** MQTT Packet Identifier, 1 to 65535. */
+  readonly packetId: number
+}
+
+/** What the log holds under one seq. Marks ('loss', 'clock') have topic '' and a JSON payload (LossMark, ClockMark). */
+export interface Entry extends Message {
+  readonly seq: Seq
+  readonly kind: EntryKind
+  /** Wall clock at arrival. */
+  readonly receivedAt: UnixMs
+  /** Monotonic clock at arrival, milliseconds since boot. */
+  readonly monotonicMs: number
+  /** Which boot `monotonicMs` belongs to. */
+  readonly bootId: string
+}
+
+export type EntryKind = 'message' | 'loss' | 'clock'
+
+/** Payload of a 'loss' entry: these seqs will never be delivered, and why. */
+export interface LossMark {
+  readonly first: Seq
+  readonly last: Seq
+  /** How many messages were lost; 0 when the seqs were skipped and never held a message. */
+  readonly count: number
+  readonly reason: LossReason
+  readonly time: UnixMs
+  readonly detail?: string
+}
+
+export type LossReason = 'retention' | 'corrupt' | 'unclean-stop' | 'refused' | 'rejected' | 'undecodable' | 'filtered'
+
+/** A hole met while reading: no entry with a seq in first…last exists any more. */
+export interface Gap {
+  readonly first: Seq
+  readonly last: Seq
+  readonly reason: LossReason
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Intake and sources
+
+/** Where sources put messages. The gateway passes it to Source.start. */
+export interface Intake {
+  /** Resolves with the seq once the message is durable; rejects if it never will be. Only then may the source acknowledge. */
+  deliver(message: Message): Promise<Seq>
+  /**
+   * The broker's hot path: takes the message at once and calls `settled` when it is durable (or failed), in the order of
+   * the calls. Returns false when the log wants no more for now: wait for `ready()` before the next append.
+   */
+  append(message: Message, settled?: Settled): boolean
+  /** Resolves at once, or as soon as the log has room again. */
+  ready(): Promise<void>
+}
+
+export type Settled = (error: TidegateError | undefined, seq: Seq) => void
+
+export interface Source {
+  /** Called once by the gateway after everything downstream is up. Resolves when messages can come; rejects when it never will. */
+  start(intake: Intake, signal: AbortSignal): Promise<void>
+  /** Called at any time, cheap. */
+  health(): Health
+  /** Idempotent, in any state, never throws; after it no message is delivered any more. */
+  close(): Promise<void>
+  /** Sends to a device behind this source. Absent where the source cannot. */
+  send?(command: Command): Promise<void>
+}
+
+export interface Command {
+  readonly id: string
+  readonly device: string
+  readonly topic?: string
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Decoding
+
+/** One resolved SenML Record, the device kept apart from the name. */
+export interface Reading {
+  readonly device: string
+  readonly name: string
+  /** Numbers are finite. */
+  readonly value: number | string | boolean
+  /** SenML unit (RFC 8428, 12.1; RFC 8798) where known. */
+  readonly unit?: string
+  /** The payload's own time, where it has one. */
+  readonly timeMs?: UnixMs
+}
+
+/** What a decoder gets to see. An Entry is one. */
+export interface Decodable {
+  readonly topic: string
+  readonly payload: Buffer
+  readonly source: string
+  /** Arrival; for dialects whose times are relative or lack a date. */
+  readonly receivedAt: UnixMs
+}
+
+/** Pure and synchronous. Throws DecodeError (core/errors.ts) and nothing else. */
+export interface Decoder {
+  decode(message: Decodable): readonly Reading[]
+}
+
+/** What the router made of a message. Never throws; a fault is a value. */
+export interface Decoding {
+  /** Profile that was used; 'generic' when none matched. */
+  readonly profile: string
+  /** The device the message belongs to, known even when the payload is faulty. */
+  readonly device: string
+  readonly readings: readonly Reading[]
+  /** Why the payload could not be decoded. */
+  readonly fault?: string
+}
+
+export type Decode = (message: Decodable) => Decoding
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sinks
+
+export type Lane = 'fresh' | 'backlog'
+
+export interface Delivery {
+  readonly entry: Entry
+  readonly decoding: Decoding
+}
+
+/** Consecutive entries of one lane, in seq order. */
+export interface Batch {
+  readonly lane: Lane
+  /** Everything from first to last is covered by this batch: its deliveries, or holes that are named by `gaps`. */
+  readonly first: Seq
+  readonly last: Seq
+  readonly deliveries: readonly Delivery[]
+  readonly gaps: readonly Gap[]
+}
+
+export interface Rejection {
+  readonly first: Seq
+  readonly last: Seq
+  readonly device: string
+  readonly reason: string
+  /** What was to be sent, for the dead letter. */
+  readonly body: Buffer
+  readonly contentType: string
+}
+
+export interface WriteResult {
+  /** Everything of the batch up to and including this seq is settled (confirmed upstream, or rejected for good). */
+  readonly settled: Seq
+  /** What the upstream will never take; the forwarder sets it aside as dead letters before it moves the cursor. */
+  readonly rejected: readonly Rejection[]
+}
+
+/** Reconnecting, back-off, batching, cursors and dead letters are the forwarder's work; a sink only connects and writes. */
+export interface Sink {
+  /** Called by the forwarder before the first write and after each failed write. Rejects when the upstream is not there. */
+  connect(signal: AbortSignal): Promise<void>
+  /** Resolves once the upstream has confirmed a prefix of the batch. A rejection means: connect again, then the rest again. */
+  write(batch: Batch, signal: AbortSignal): Promise<WriteResult>
+  health(): Health
+  /** Idempotent, in any state, with a deadline, never throws. */
+  close(): Promise<void>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Plug-ins
+
+interface PluginBase {
+  /** The `type` in the configuration. */
+  readonly type: string
+  /** JSON Schema of the plug-in's own keys (besides `name` and `type`); durations and sizes use the formats of config/units.ts. */
+  readonly schema: Readonly<Record<string, unknown>>
+}
+
+/** `config` in create() is what the schema accepted, units resolved to milliseconds and bytes. */
+export interface SourcePlugin extends PluginBase {
+  readonly kind: 'source'
+  create(config: unknown, context: SourceContext): Source
+}
+
+export interface SinkPlugin extends PluginBase {
+  readonly kind: 'sink'
+  create(config: unknown, context: Context): Sink
+}
+
+export type Plugin = SourcePlugin | SinkPlugin
+
+export interface Context {
+  /** Name of this source or sink in the configuration. */
+  readonly name: string
+  readonly gateway: string
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly meter: Meter
+}
+
+export interface SourceContext extends Context {
+  /** A directory of this source's own, created. */
+  readonly directory: string
+  /** Entries of the log after a seq, to rebuild what the source keeps in memory (retained messages). Ends at the durable seq. */
+  replay(after: Seq): AsyncIterable<readonly Entry[]>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The log
+
+export interface ReadLimit {
+  readonly entries: number
+  /** Payload bytes; one entry is returned even if it is larger. */
+  readonly bytes: number
+}
+
+export interface ReadResult {
+  /** In seq order. */
+  readonly entries: readonly Entry[]
+  /** Holes before, between or after the entries, in seq order. */
+  readonly gaps: readonly Gap[]
+  /** Pass it as `after` next time. Equals the given `after` when nothing was there. */
+  readonly next: Seq
+}
+
+export interface LogReader {
+  /** Entries with seq > after in order, never past the durable seq. Rejects only when the disk cannot be read. */
+  read(after: Seq, limit: ReadLimit): Promise<ReadResult>
+  close(): Promise<void>
+}
+
+export interface Log extends Intake {
+  /** Called after each commit, in order, with what became durable; must not throw. Returns its own removal. */
+  onDurable(listener: (entries: readonly Entry[]) => void): () => void
+  /** Newest durable seq; 0 in an empty log. */
+  readonly durable: Seq
+  reader(): LogReader
+  info(): LogInfo
+  /** Everything up to this seq is settled by every sink. Retention beyond it leaves a loss mark. */
+  settledUpTo(seq: Seq): void
+  close(): Promise<void>
+}
+
+export interface LogInfo {
+  readonly first: Seq
+  readonly last: Seq
+  readonly segments: number
+  readonly bytes: number
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  readonly state: 'ok' | 'refusing'
+  readonly reason?: string
+  /** Waiting for the next commit. */
+  readonly pendingMessages: number
+  readonly pendingBytes: number
+  readonly messagesAppended: number
+  readonly payloadBytes: number
+  /** Bytes handed to write(2), block headers, footers and zero filling included. */
+  readonly writtenBytes: number
+  readonly commits: number
+  /** Messages lost, by reason. */
+  readonly lost: Readonly<Record<string, number>>
+}
+
+/** Where a reader stands, durable. Everything that is in no unsettled range is settled. */
+export interface Cursor {
+  /** Ascending, disjoint; the last one is open (last = Infinity). */
+  readonly unsettled: readonly Range[]
+  /** Everything up to and including this seq is settled. */
+  readonly position: Seq
+  settle(first: Seq, last: Seq): void
+  /** Resolves once the present position is durable. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Range {
+  readonly first: Seq
+  readonly last: Seq
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What everybody is given
+
+export interface Health {
+  readonly state: 'starting' | 'ok' | 'degraded' | 'failed' | 'closed'
+  /** When it came into this state. */
+  readonly since: UnixMs
+  /** Required unless ok: what is wrong and what to do, one line. */
+  readonly reason?: string
+  readonly detail?: Readonly<Record<string, string | number | boolean>>
+}
+
+export interface Clock {
+  wallMs(): UnixMs
+  /** Milliseconds since boot, with fractions; never goes back. */
+  monotonicMs(): number
+  readonly bootId: string
+  /** False while the wall clock has never been set. */
+  synced(): boolean
+}
+
+/** pino's calling convention: data in fields, a constant lower-case message. */
+export interface Logger {
+  trace(fields: object, message: string): void
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** Counters and gauges by metric name without the `tidegate_` prefix; ops/metrics.ts holds the table of names. */
+export interface Meter {
+  add(counter: string, labels?: Readonly<Record<string, string>>, by?: number): void
+  set(gauge: string, value: number, labels?: Readonly<Record<string, string>>): void
+  observe(histogram: string, value: number, labels?: Readonly<Record<string, string>>): void
+}
