@@ -185,8 +185,13 @@ export interface WriteResult {
 export interface Sink {
   /** Called by the forwarder before the first write and after each failed write. Rejects when the upstream is not there. */
   connect(signal: AbortSignal): Promise<void>
-  /** Resolves once the upstream has confirmed a prefix of the batch. A rejection means: connect again, then the rest again. */
-  write(batch: Batch, signal: AbortSignal): Promise<WriteResult>
+  /**
+   * Resolves once the upstream has confirmed a prefix of the batch. A rejection means: connect again, then the rest again.
+   * `progress` may be called on the way, whenever the upstream confirmed more: everything up to that seq is settled (never
+   * beyond the first rejected message, whose dead letter comes first). A write that neither resolves nor makes progress for
+   * the stall deadline is aborted, unless health() is 'degraded' meanwhile: then the sink knows why it waits.
+   */
+  write(batch: Batch, signal: AbortSignal, progress: (settled: Seq) => void): Promise<WriteResult>
   health(): Health
   /** Idempotent, in any state, with a deadline, never throws. */
   close(): Promise<void>

@@ -1,0 +1,1 @@
+export const openApi = (_: { version: string; tokenRequired: boolean }): object => ({})

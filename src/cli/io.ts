@@ -1,0 +1,10 @@
+// What a verb is given of the process. Only main.ts looks at the process itself.
+
+export interface Io {
+  readonly stdin: NodeJS.ReadableStream
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean }
+  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean }
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborted by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal
+}

@@ -1,0 +1,53 @@
+// A verb of the command line, and how its outcome becomes an exit code: 0 done, 1 failed at run time, 2 wrong usage or
+// invalid configuration.
+
+import { describe, TidegateError } from '../core/errors.ts'
+import { redactText } from '../core/redaction.ts'
+import type { Io } from './io.ts'
+
+export interface Verb {
+  readonly name: string
+  /** One line, for the list of verbs. */
+  readonly summary: string
+  /** The whole text of `--help`, without a trailing newline. */
+  readonly usage: string
+  /** Resolves with the exit code. What it throws is shown by runVerb. */
+  run(args: readonly string[], io: Io): Promise<number>
+}
+
+/** The command line is wrong; the message says how. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** Runs the verb, answers `--help`, and shows whatever it throws as a user can use it. */
+export const runVerb = async (verb: Verb, args: readonly string[], io: Io): Promise<number> => {
+  if (asksForHelp(args)) {
+    io.stdout.write(`${verb.usage}\n`)
+    return 0
+  }
+  try {
+    return await verb.run(args, io)
+  } catch (error) {
+    if (io.signal.aborted && error === io.signal.reason) return 0
+    if (error instanceof UsageError) {
+      io.stderr.write(`tidegate ${verb.name}: ${error.message}\nSee 'tidegate ${verb.name} --help'.\n`)
+      return 2
+    }
+    if (!(error instanceof TidegateError)) throw error
+    io.stderr.write(failureText(error))
+    return error.code === 'TG_CONFIG_INVALID' || error.code === 'TG_CONFIG_MISSING' ? 2 : 1
+  }
+}
+
+/** An operating error in two lines: what happened, and what to do. Problems of a configuration stand for themselves. */
+export const failureText = (error: TidegateError): string => {
+  const message = redactText(describe(error))
+  if (error.name === 'ConfigError') return `${message}\n`
+  return `tidegate: ${message} (${error.code})\n  ${error.remedy}\n`
+}
+
+const asksForHelp = (args: readonly string[]): boolean => {
+  const end = args.indexOf('--')
+  return args.slice(0, end === -1 ? args.length : end).some((arg) => arg === '--help' || arg === '-h')
+}

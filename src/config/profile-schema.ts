@@ -1,0 +1,104 @@
+// JSON Schema of a device profile file. What the keys mean stands in devices/README.md; the types are in core/profile.ts.
+
+import type { JsonSchema } from './schema.ts'
+
+/** Longer texts in a profile are a mistake. */
+const MAX_TEXT = 4_000
+
+const text = (description: string, more: JsonSchema = {}): JsonSchema => ({
+  type: 'string',
+  minLength: 1,
+  maxLength: MAX_TEXT,
+  description,
+  ...more,
+})
+const list = (description: string, items: JsonSchema, more: JsonSchema = {}): JsonSchema => ({
+  type: 'array',
+  minItems: 1,
+  description,
+  items,
+  ...more,
+})
+const object = (properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema => ({
+  type: 'object',
+  additionalProperties: false,
+  properties,
+  required,
+})
+
+const value: JsonSchema = { type: ['number', 'string', 'boolean'] }
+const path = text('Path of object keys, joined with "."')
+const time = text('ISO 8601 with its zone', {
+  pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?(Z|[+-]\\d\\d:\\d\\d)$',
+})
+
+const field = object(
+  {
+    match: { type: ['string', 'array'], items: path, minItems: 1, minLength: 1, description: 'Globs over the path' },
+    ignore: { type: 'boolean', description: 'The leaf is noise' },
+    name: text('Name of the reading; {path} and the captures of the topic may stand in it'),
+    unit: text('SenML unit'),
+    unitFrom: path,
+    type: { enum: ['number', 'string', 'boolean'], description: 'Turns the value into this type' },
+    values: { type: 'object', additionalProperties: value, minProperties: 1, description: 'What texts stand for' },
+    scale: { type: 'number', description: 'Factor' },
+    offset: { type: 'number', description: 'Added after the factor' },
+    range: list('Least and greatest credible value', { type: 'number' }, { minItems: 2, maxItems: 2 }),
+  },
+  ['match'],
+)
+
+const defaults: Readonly<Record<string, JsonSchema>> = {
+  fields: list('What to make of leaves; the first that matches decides', field),
+  missing: list('Texts that mean "no value"', { type: 'string', maxLength: MAX_TEXT }),
+  numbers: { type: 'boolean', description: 'Numeric strings are numbers' },
+}
+
+const rule = object(
+  {
+    topics: list('Topic patterns', { type: 'string' }),
+    decoder: { enum: ['json', 'scalar', 'generic', 'ignore'], description: 'How the payload is read' },
+    payloads: list('The rule applies to these payloads only', text('Payload')),
+    starts: list('The rule applies to payloads that start so', text('Start of the payload')),
+    device: text('Template of the device; {device} by default'),
+    name: text('Template of the names; {path} stands for the path in JSON'),
+    root: path,
+    time: object({ path, format: { enum: ['unix', 'unix-ms', 'iso8601', 'any'] } }, ['path', 'format']),
+    lists: list(
+      'Arrays whose elements have names',
+      object({ path, key: text('Key that holds the name') }, ['path', 'key']),
+    ),
+    ...defaults,
+  },
+  ['topics', 'decoder'],
+)
+
+const reading = object({ device: text('Device'), name: text('Name'), value, unit: text('Unit'), time }, [
+  'name',
+  'value',
+])
+
+const example = object(
+  {
+    topic: text('Topic Name'),
+    payload: { type: 'string' },
+    receivedAt: time,
+    device: text('Device of every expected reading'),
+    readings: { type: 'array', items: reading, description: 'Exactly the readings that must come out' },
+    fault: text('Part of the fault that must come out'),
+  },
+  ['topic', 'payload'],
+)
+
+export const profileSchema: JsonSchema = object(
+  {
+    name: text('Name of the profile', { pattern: '^[a-z0-9][a-z0-9-]{0,63}$' }),
+    title: text('Name for people'),
+    source: text('Where the dialect is documented', { pattern: '^https?://' }),
+    about: text('What is device, name, unit and time, and which fields are noise'),
+    ...defaults,
+    rules: list('Topics, and how their payloads are read', rule),
+    examples: list('Messages and what must come out of them; tests', example),
+  },
+  ['name', 'title', 'source', 'about', 'rules', 'examples'],
+)

@@ -1,0 +1,51 @@
+// From payload bytes to text: strict UTF-8, with what surrounds it taken off (white space, a byte order mark, the NUL
+// that C programs send along). Everything that is not text is a DecodeError.
+
+import { isUtf8 } from 'node:buffer'
+import { DecodeError } from '../core/errors.ts'
+
+/** JSON above it is no telemetry; parsing it would hold up everybody else for milliseconds. */
+const MAX_DECODED_BYTES = 1_048_576
+
+const BYTE_ORDER_MARK = 0xfeff
+const SPACE = 0x20
+
+export const payloadText = (payload: Buffer): string => {
+  if (payload.length === 0) throw new DecodeError('the payload is empty')
+  if (payload.length > MAX_DECODED_BYTES)
+    throw new DecodeError(
+      `the payload has ${payload.length} bytes, more than the ${MAX_DECODED_BYTES} that are decoded`,
+    )
+  const raw = payload.toString('utf8')
+  // Broken UTF-8 became U+FFFD; only then is the second look needed.
+  if (raw.includes('\ufffd') && !isUtf8(payload)) throw new DecodeError('the payload is binary: it is not valid UTF-8')
+  const text = trimmed(raw)
+  if (text.length === 0) throw new DecodeError('the payload is empty but for white space')
+  return text
+}
+
+const trimmed = (text: string): string => {
+  const first = text.charCodeAt(0)
+  const last = text.charCodeAt(text.length - 1)
+  if (first > SPACE && first < BYTE_ORDER_MARK && last > SPACE && last < 0x80) return text
+  let end = text.length
+  while (end > 0 && text.charCodeAt(end - 1) === 0) end--
+  return text.slice(0, end).trim() // U+FEFF is white space to trim()
+}
+
+/** Whether the text can only be JSON: an object, an array or a quoted string. */
+export const looksLikeJson = (text: string): boolean => {
+  const first = text.charCodeAt(0)
+  return first === 0x7b || first === 0x5b || first === 0x22 // { [ "
+}
+
+/** The same question about bytes, for the device of a payload that could not be decoded. */
+export const startsLikeJson = (payload: Buffer): boolean => {
+  let index = payload.length >= 3 && payload[0] === 0xef && payload[1] === 0xbb && payload[2] === 0xbf ? 3 : 0
+  for (; index < payload.length; index++) {
+    const byte = payload[index]
+    if (byte === 0x7b || byte === 0x5b || byte === 0x22) return true
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) return false
+  }
+  return false
+}

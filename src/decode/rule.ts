@@ -1,0 +1,123 @@
+// One rule of a device profile, compiled: from a topic that its pattern matched to a function over messages.
+
+import type { Decodable, Decoding, Reading } from '../core/contract.ts'
+import { DecodeError } from '../core/errors.ts'
+import type { DeviceProfile, ProfileRule } from '../core/profile.ts'
+import { type Captures, expandTemplate } from '../core/topic-pattern.ts'
+import { at, compileFields, type Fields, readingName } from './fields.ts'
+import { documentLeaves, jsonString, scalarPlace } from './generic.ts'
+import { parseJson } from './json-text.ts'
+import { Leaves } from './leaves.ts'
+import { looksLikeJson, payloadText } from './payload.ts'
+import { parseScalar, type ScalarValue } from './scalar.ts'
+import { payloadTime } from './time-field.ts'
+
+export interface CompiledRule {
+  readonly profile: DeviceProfile
+  readonly rule: ProfileRule
+  /** Whether the rule wants this payload; absent where it takes all. */
+  readonly accepts: ((payload: Buffer) => boolean) | undefined
+  /** For one topic; the captures are those of the pattern that matched. */
+  bind(topic: string, captures: Captures): BoundRule
+}
+
+export interface BoundRule extends Pick<CompiledRule, 'accepts'> {
+  readonly profile: string
+  readonly rule: ProfileRule
+  /** The device, unless a scalar without a name of its own puts it into the topic. */
+  readonly device: string
+  /** Throws DecodeError. */
+  decode(message: Decodable): Decoding
+}
+
+const NO_READINGS: readonly Reading[] = []
+
+export const compileRule = (profile: DeviceProfile, rule: ProfileRule): CompiledRule => {
+  const fields = compileFields(profile, rule)
+  const lists = new Map((rule.lists ?? []).map((list) => [list.path, list.key]))
+  const accepts = payloadCondition(rule)
+  const bind = (topic: string, captures: Captures): BoundRule => {
+    const device = expandTemplate(rule.device ?? '{device}', captures)
+    const name = rule.name === undefined ? undefined : expandTemplate(rule.name, captures)
+    const [before = '', after = ''] = (name ?? '{path}').split('{path}')
+    const fixedName = name === undefined || name.includes('{path}') ? undefined : name
+    const bound = { rule, fields, lists, captures, fixedName, before, after }
+    const nothing: Decoding = { profile: profile.name, device, readings: NO_READINGS }
+    const decode = (message: Decodable): Decoding => {
+      if (rule.decoder === 'ignore') return nothing
+      const text = payloadText(message.payload)
+      if (text[0] === '{' || text[0] === '[') {
+        if (rule.decoder === 'scalar') throw new DecodeError('the payload is JSON where the profile expects one value')
+        return { profile: profile.name, device, ...decodeJson(bound, device, text) }
+      }
+      if (rule.decoder === 'json') throw new DecodeError('the payload is not a JSON object, which the profile expects')
+      const place = name === undefined ? scalarPlace(topic) : { device, name: name.replace('{path}', '') }
+      const owner = place.device ?? message.source
+      return { profile: profile.name, device: owner, ...decodeScalar(bound, owner, place.name, text) }
+    }
+    return { profile: profile.name, rule, accepts, device, decode }
+  }
+  return { profile, rule, accepts, bind }
+}
+
+type Outcome = Pick<Decoding, 'readings' | 'fault'>
+
+interface Bound {
+  readonly rule: ProfileRule
+  readonly fields: Fields
+  readonly lists: ReadonlyMap<string, string>
+  readonly captures: Captures
+  readonly fixedName: string | undefined
+  readonly before: string
+  readonly after: string
+}
+
+const decodeJson = (bound: Bound, device: string, text: string): Outcome => {
+  const { rule, fields, lists, captures, fixedName, before, after } = bound
+  const leaves = documentLeaves(text, parseJson(text), (payload) => {
+    const root = rule.root === undefined ? payload : at(payload, rule.root)
+    if (root === undefined) throw new DecodeError(`the payload has no '${rule.root}'`)
+    const timeMs = rule.time === undefined ? undefined : payloadTime(at(root, rule.time.path), rule.time.format)
+    const found = new Leaves(device, timeMs, {
+      fields,
+      captures,
+      fixedName,
+      before,
+      after,
+      timePath: rule.time?.path,
+      lists,
+      root,
+    })
+    found.walk(root, '', 0)
+    return found
+  })
+  return outcome(leaves.readings, leaves.fault)
+}
+
+const decodeScalar = (bound: Bound, device: string, name: string, text: string): Outcome => {
+  const { fields } = bound
+  const field = fields.find(name)
+  if (field?.ignore === true || fields.isMissing(text)) return { readings: NO_READINGS }
+  const scalar: ScalarValue = looksLikeJson(text)
+    ? jsonString(parseJson(text))
+    : field?.type === 'string' || (field?.values !== undefined && Object.hasOwn(field.values, text))
+      ? { value: text }
+      : parseScalar(text, name)
+  const converted = fields.convert(field, name, scalar.value, scalar.unit, undefined)
+  if (converted === undefined) return { readings: NO_READINGS }
+  if ('fault' in converted) return outcome(NO_READINGS, converted.fault)
+  const shown = field?.name === undefined ? name : readingName(field.name, bound.captures, name)
+  return { readings: [{ device, name: shown, ...converted }] }
+}
+
+const outcome = (readings: readonly Reading[], fault: string | undefined): Outcome =>
+  fault === undefined ? { readings } : { readings, fault }
+
+const payloadCondition = (rule: ProfileRule): ((payload: Buffer) => boolean) | undefined => {
+  if (rule.payloads === undefined && rule.starts === undefined) return undefined
+  const wanted = (rule.payloads ?? []).map((text) => Buffer.from(text))
+  const starts = (rule.starts ?? []).map((text) => Buffer.from(text))
+  return (payload) =>
+    wanted.some((text) => text.equals(payload)) ||
+    starts.some((text) => payload.length >= text.length && text.compare(payload, 0, text.length) === 0)
+}

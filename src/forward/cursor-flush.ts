@@ -1,0 +1,65 @@
+// When a cursor's position is made durable: seldom enough to spare the flash, often enough that a crash repeats only the
+// last seconds. A flush that fails is tried again with the next one: the price is duplicates, never loss.
+
+import type { Cursor } from '../core/contract.ts'
+
+/** At a gateway's usual pace: 17,000 small writes a day at most. */
+const SLOW_FLUSH_MS = 5_000
+/** While it moves fast, so that a crash repeats no more than about this. */
+const FAST_FLUSH_MS = 1_000
+/** Settled since the last flush; more than this is fast. */
+const FAST_MESSAGES = 2_000
+
+export class CursorFlush {
+  readonly #cursor: Cursor
+  readonly #onResult: (error: unknown) => void
+  #settled = 0
+  #flushedAt = 0
+  #timer: NodeJS.Timeout | undefined
+  #fast = false
+  #flushing: Promise<void> | undefined
+
+  /** `onResult` hears of every flush: the error, or undefined when it succeeded. */
+  constructor(cursor: Cursor, onResult: (error: unknown) => void) {
+    this.#cursor = cursor
+    this.#onResult = onResult
+  }
+
+  /** The cursor moved on by so many messages. */
+  moved(messages: number): void {
+    this.#settled += messages
+    if (this.#flushing !== undefined) return
+    const fast = this.#settled > FAST_MESSAGES
+    if (this.#timer !== undefined && (!fast || this.#fast)) return
+    clearTimeout(this.#timer)
+    this.#fast = fast
+    const waitMs = fast ? Math.max(0, this.#flushedAt + FAST_FLUSH_MS - performance.now()) : SLOW_FLUSH_MS
+    this.#timer = setTimeout(() => void this.#flush(), waitMs)
+  }
+
+  /** The last flush; nothing moves any more. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#flushing
+    if (this.#settled > 0) await this.#flush()
+    clearTimeout(this.#timer)
+  }
+
+  async #flush(): Promise<void> {
+    this.#timer = undefined
+    this.#settled = 0
+    this.#flushing = this.#cursor.flush().then(
+      () => this.#onResult(undefined),
+      (error) => {
+        this.#settled++
+        this.#onResult(error)
+      },
+    )
+    await this.#flushing
+    this.#flushing = undefined
+    this.#fast = false
+    this.#flushedAt = performance.now()
+    if (this.#settled > 0) this.moved(0)
+  }
+}

@@ -1,0 +1,285 @@
+// The composition root: builds the parts, starts them against the flow (log, live, API, forward thread, sources last), and
+// closes them with it. Everything that the gateway is stands on this page; what the parts do stands in their rooms.
+
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ApiServer } from './api/server.ts'
+import { createServer } from './api/server.ts'
+import type { Config, PartConfig } from './config/config.ts'
+import type { Command, Entry, Log, Seq, Source } from './core/contract.ts'
+import { describe, TidegateError } from './core/errors.ts'
+import type { DeviceProfile } from './core/profile.ts'
+import type { SourceStatus, StatusReport } from './core/status.ts'
+import { createRouter } from './decode/router.ts'
+import { ForwardThread } from './forward/thread.ts'
+import { Live } from './live/live.ts'
+import { nodeFileSystem } from './log/file-system.ts'
+import { openLog } from './log/log.ts'
+import { systemClock } from './ops/clock.ts'
+import { tryLock } from './ops/libc.ts'
+import type { LogFormat, LogLevel, RootLogger } from './ops/logger.ts'
+import type { Metrics } from './ops/metrics.ts'
+import { unreadiness } from './ops/readiness.ts'
+import { sourcePlugin } from './plugins.ts'
+
+/** How long sinks may finish what they are writing when the gateway stops. */
+const FORWARD_STOP_MS = 5_000
+/** A replay for a source is read in pieces of this size. */
+const REPLAY_LIMIT = { entries: 4_096, bytes: 1024 * 1024 }
+
+export interface GatewayOptions {
+  readonly config: Config
+  readonly profiles: readonly DeviceProfile[]
+  readonly version: string
+  readonly logger: RootLogger
+  readonly logLevel: LogLevel
+  readonly logFormat: LogFormat
+  readonly metrics: Metrics
+  /** The JSON Schema of the configuration, served by the API. */
+  readonly configSchema?: object
+}
+
+interface RunningSource {
+  readonly config: PartConfig
+  readonly source: Source
+}
+
+export class Gateway {
+  readonly #options: GatewayOptions
+  readonly #clock = systemClock()
+  readonly #startedAt: number
+  readonly #sources: RunningSource[] = []
+  #log: Log | undefined
+  #live: Live | undefined
+  #api: ApiServer | undefined
+  #forward: ForwardThread | undefined
+  #apiAddress: string | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+    this.#startedAt = this.#clock.wallMs()
+  }
+
+  /** Resolves when every part runs. Rejects with what is in the way; close() then releases what was started. */
+  async start(signal: AbortSignal): Promise<void> {
+    const { config, profiles, logger, metrics } = this.#options
+    const router = createRouter(profiles)
+    const log = await this.#openLog()
+    signal.throwIfAborted()
+
+    const live = new Live({
+      decode: router.decode,
+      reader: () => log.reader(),
+      durable: () => log.durable,
+      clock: this.#clock,
+      meter: metrics,
+      logger: logger.child({ part: 'live' }),
+    })
+    this.#live = live
+    log.onDurable((entries) => live.feed(entries))
+    await live.start(signal)
+
+    const api = createServer(await this.#apiOptions(log, live, router.decode))
+    this.#api = api
+    this.#apiAddress = (await api.start()).address
+    signal.throwIfAborted()
+
+    this.#startForwarding(log)
+    metrics.beforeText(() => this.#measure(log))
+    for (const part of config.sources) {
+      await this.#startSource(part, log, signal)
+      signal.throwIfAborted()
+    }
+  }
+
+  /** Idempotent, in any state: sources first, so that nothing comes in any more, and the log last. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all(this.#sources.map(({ source }) => source.close()))
+    await this.#forward?.close(FORWARD_STOP_MS)
+    await this.#api?.close()
+    await this.#live?.close()
+    await this.#log?.close()
+  }
+
+  /** `host:port` of the HTTP server, once it listens. */
+  get apiAddress(): string | undefined {
+    return this.#apiAddress
+  }
+
+  status(): StatusReport {
+    const { config, version } = this.#options
+    const log = this.#log
+    const live = this.#live
+    if (log === undefined || live === undefined)
+      throw new TidegateError('TG_UNAVAILABLE', 'the gateway has not started')
+    const now = this.#clock.wallMs()
+    const { rss, heapUsed, external } = process.memoryUsage()
+    const parts = { sources: this.#sourceStatuses(), log: log.info(), sinks: this.#forward?.statuses() ?? [] }
+    const reasons = unreadiness(parts, now)
+    return {
+      gateway: config.gateway.id,
+      version,
+      healthy: reasons.length === 0,
+      reasons,
+      startedAt: this.#startedAt,
+      uptimeSeconds: Math.round((now - this.#startedAt) / 1_000),
+      seq: log.durable,
+      ...parts,
+      live: live.status(),
+      clock: { time: now, synced: this.#clock.synced(), bootId: this.#clock.bootId },
+      memory: { rssBytes: rss, heapUsedBytes: heapUsed, externalBytes: external },
+    }
+  }
+
+  async #openLog(): Promise<Log> {
+    const { config, logger, metrics } = this.#options
+    const { data, id } = config.gateway
+    try {
+      await mkdir(data, { recursive: true, mode: 0o750 })
+    } catch (error) {
+      throw new TidegateError('TG_DATA_UNUSABLE', `${data} (gateway.data) cannot be created: ${describe(error)}`, {
+        cause: error,
+      })
+    }
+    this.#log = await openLog({
+      ...config.log,
+      directory: data,
+      gateway: id,
+      clock: this.#clock,
+      logger: logger.child({ part: 'log' }),
+      meter: metrics,
+      fileSystem: nodeFileSystem(),
+      tryLock,
+    })
+    return this.#log
+  }
+
+  async #apiOptions(log: Log, live: Live, decode: ReturnType<typeof createRouter>['decode']) {
+    const { config, version, logger, metrics, configSchema } = this.#options
+    const { listen, tls, tokens, origins } = config.api
+    return {
+      listen,
+      tls:
+        tls === undefined
+          ? undefined
+          : { cert: await readFile(tls.cert, 'utf8'), key: await readFile(tls.key, 'utf8') },
+      gateway: config.gateway.id,
+      version,
+      logger: logger.child({ part: 'api' }),
+      meter: metrics,
+      clock: this.#clock,
+      tokens,
+      origins,
+      live,
+      intake: log,
+      decode,
+      status: () => this.status(),
+      metrics: () => metrics.text(),
+      readiness: () => {
+        const { healthy, reasons } = this.status()
+        return { ready: healthy, reasons }
+      },
+      send: (command: Command) => this.#send(command),
+      configSchema,
+      webDirectory: fileURLToPath(new URL('./web', import.meta.url)),
+    }
+  }
+
+  #startForwarding(log: Log): void {
+    const { config, profiles, logger, logLevel, logFormat, metrics } = this.#options
+    if (config.sinks.length === 0) {
+      log.settledUpTo(Number.POSITIVE_INFINITY)
+      return
+    }
+    const forward = new ForwardThread({
+      entry: new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
+      data: {
+        dataDirectory: config.gateway.data,
+        gateway: config.gateway.id,
+        sinks: config.sinks.map(({ name, type, settings }) => ({ name, type, config: settings })),
+        plugins: config.gateway.plugins,
+        profiles,
+        logLevel,
+        logFormat,
+      },
+      durable: () => log.durable,
+      clock: this.#clock,
+      logger: logger.child({ part: 'forward' }),
+      meter: metrics,
+      onStatus: () => log.settledUpTo(forward.settled()),
+    })
+    this.#forward = forward
+    log.onDurable(() => forward.durableAdvanced())
+    forward.start()
+  }
+
+  async #startSource(part: PartConfig, log: Log, signal: AbortSignal): Promise<void> {
+    const { config, logger, metrics } = this.#options
+    const directory = join(config.gateway.data, 'sources', part.name)
+    await mkdir(directory, { recursive: true, mode: 0o750 })
+    const plugin = await sourcePlugin(part.type, config.gateway.plugins)
+    const source = plugin.create(part.settings, {
+      name: part.name,
+      gateway: config.gateway.id,
+      logger: logger.child({ source: part.name }),
+      clock: this.#clock,
+      meter: metrics,
+      directory,
+      replay: (after) => replay(log, after),
+    })
+    this.#sources.push({ config: part, source })
+    await source.start(log, signal)
+  }
+
+  #sourceStatuses(): SourceStatus[] {
+    return this.#sources.map(({ config: { name, type }, source }) => ({ name, type, ...source.health() }))
+  }
+
+  // The source that heard the device last; a device that was never heard is reached by topic, through the first that can.
+  async #send(command: Command): Promise<void> {
+    const heardBy = this.#live?.state.device(command.device, this.#clock)?.source
+    const candidates = this.#sources.filter(({ source }) => source.send !== undefined)
+    const found =
+      candidates.find(({ config }) => config.name === heardBy) ??
+      (command.topic === undefined ? undefined : candidates[0])
+    if (found?.source.send === undefined)
+      throw new TidegateError('TG_COMMAND_UNDELIVERABLE', `no source reaches the device '${command.device}'`)
+    await found.source.send(command)
+  }
+
+  // What is cheaper to ask for when somebody looks than to follow.
+  #measure(log: Log): void {
+    const { metrics } = this.#options
+    const info = log.info()
+    metrics.set('log_bytes', info.bytes)
+    metrics.set('log_written_bytes_total', info.writtenBytes)
+    metrics.set('messages_durable_total', info.messagesAppended)
+    metrics.set('clock_synced', this.#clock.synced() ? 1 : 0)
+    for (const [reason, count] of Object.entries(info.lost)) metrics.set('lost_messages_total', count, { reason })
+    for (const sink of this.#forward?.statuses() ?? []) {
+      metrics.set('sink_backlog_messages', sink.backlogMessages, { sink: sink.name })
+      metrics.set('sink_confirmed_messages_total', sink.confirmedMessages, { sink: sink.name })
+    }
+  }
+}
+
+async function* replay(log: Log, after: Seq): AsyncGenerator<readonly Entry[]> {
+  const reader = log.reader()
+  try {
+    for (let position = after; ; ) {
+      const { entries, next } = await reader.read(position, REPLAY_LIMIT)
+      if (next === position) return
+      if (entries.length > 0) yield entries
+      position = next
+    }
+  } finally {
+    await reader.close()
+  }
+}

@@ -1,0 +1,116 @@
+// Live values: what the log made durable, decoded once, as the last value of each device and name, as a window of the newest
+// readings, and as a stream to subscribers. Fed by the gateway with each commit; rebuilt from the log at start.
+
+import type { Clock, Decode, Entry, Logger, LogReader, Meter, Seq } from '../core/contract.ts'
+import { describe } from '../core/errors.ts'
+import type { LiveStatus } from '../core/status.ts'
+import { delay } from '../core/time.ts'
+import { Hub } from './hub.ts'
+import type { LiveReading } from './reading.ts'
+import { rebuild } from './rebuild.ts'
+import { Scan } from './scan.ts'
+import { LiveState, STATE_LIMITS, type StateLimits } from './state.ts'
+import { WINDOW_LIMITS, Window, type WindowLimits } from './window.ts'
+
+/** How long the start may wait for the rebuild; the rest of it runs beside the live traffic. */
+const FOREGROUND_MS = 250
+
+export interface LiveOptions {
+  readonly decode: Decode
+  readonly reader: () => LogReader
+  /** The newest durable seq. */
+  readonly durable: () => Seq
+  readonly clock: Clock
+  readonly meter: Meter
+  readonly logger: Logger
+  readonly stateLimits?: StateLimits
+  readonly windowLimits?: WindowLimits
+}
+
+export class Live {
+  readonly state: LiveState
+  readonly window: Window
+  readonly hub = new Hub()
+  readonly scan: Scan
+  readonly durable: () => Seq
+  readonly #options: LiveOptions
+  readonly #abort = new AbortController()
+  #work: Promise<void> | undefined
+  #seq: Seq = 0
+
+  constructor(options: LiveOptions) {
+    this.#options = options
+    this.durable = options.durable
+    this.state = new LiveState(options.stateLimits ?? STATE_LIMITS, options.meter)
+    this.window = new Window(options.windowLimits ?? WINDOW_LIMITS)
+    this.scan = new Scan(options.reader, options.decode)
+  }
+
+  /** Everything up to this seq has been applied. */
+  get seq(): Seq {
+    return this.#seq
+  }
+
+  /** Called once, before the first feed(): rebuilds from the log, and resolves after a bounded time with the rest going on. */
+  async start(signal: AbortSignal): Promise<void> {
+    const upTo = this.durable()
+    this.#seq = upTo
+    this.state.completeAfter = upTo
+    this.window.reset(upTo)
+    this.hub.publish([], upTo)
+    const foreground = new AbortController()
+    this.#work = this.#rebuild(upTo, AbortSignal.any([signal, this.#abort.signal]), foreground.signal).finally(() =>
+      foreground.abort(),
+    )
+    await delay(FOREGROUND_MS, foreground.signal).catch(() => undefined)
+    foreground.abort()
+    signal.throwIfAborted()
+  }
+
+  /** Called with each commit, in order. */
+  feed(entries: readonly Entry[]): void {
+    const { decode, meter } = this.#options
+    const fresh: LiveReading[] = []
+    for (const entry of entries) {
+      if (entry.seq <= this.#seq) continue
+      this.#seq = entry.seq
+      if (entry.kind !== 'message') continue
+      const decoding = decode(entry)
+      if (decoding.fault !== undefined) meter.add('decode_faults_total', { profile: decoding.profile })
+      for (const reading of this.state.apply(entry, decoding)) fresh.push(reading)
+    }
+    this.window.push(fresh)
+    this.hub.publish(fresh, this.#seq)
+  }
+
+  status(): LiveStatus {
+    return {
+      devices: this.state.deviceCount,
+      values: this.state.valueCount,
+      faults: this.state.faultCount,
+      subscribers: this.hub.subscriberCount,
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#abort.abort()
+    this.hub.close()
+    await this.#work
+    await this.scan.close()
+  }
+
+  async #rebuild(upTo: Seq, signal: AbortSignal, foreground: AbortSignal): Promise<void> {
+    const { decode, logger, stateLimits = STATE_LIMITS } = this.#options
+    const startedMs = performance.now()
+    try {
+      const { scan, state, window } = this
+      const background = () => foreground.aborted
+      await rebuild({ scan, decode, state, window, limits: stateLimits, upTo, signal, background })
+      const { devices, values } = this.status()
+      logger.info({ devices, values, elapsedMs: Math.round(performance.now() - startedMs) }, 'live values rebuilt')
+    } catch (error) {
+      // Values come back as devices report; questions about older seqs are answered from the log meanwhile.
+      if (!signal.aborted) logger.warn({ error: describe(error) }, 'live values not rebuilt from the log')
+    }
+  }
+}

@@ -1,0 +1,216 @@
+// The last value of each device and name, and the table of devices. Everything is a copy of what the log holds and can be
+// thrown away. Numbers and bytes are bounded: what was heard least recently goes first and is counted. Keys come from
+// strangers, so they live in Maps only.
+//
+// All values stand in one list ordered by seq. So "what changed since SEQ" walks only what changed, a slow subscriber needs
+// no queue but the seq it has reached, and the value to evict is the first of the list.
+
+import type { Clock, Decoding, Entry, Meter, Seq } from '../core/contract.ts'
+import { DeviceRecord, type DeviceReport, type ValueNode } from './device.ts'
+import { type LiveReading, liveReadings } from './reading.ts'
+import type { Selection } from './selection.ts'
+
+export interface StateLimits {
+  readonly devices: number
+  readonly values: number
+  readonly bytes: number
+}
+
+/** Far more than one gateway's sensors; a client that invents topics costs at most this. */
+export const STATE_LIMITS: StateLimits = { devices: 10_000, values: 50_000, bytes: 64 * 2 ** 20 }
+/** Part of the devices that goes at once when there are too many: finding the oldest walks them all. */
+const EVICTED_PART = 0.02
+
+export class LiveState {
+  readonly #limits: StateLimits
+  readonly #meter: Meter | undefined
+  readonly #devices = new Map<string, DeviceRecord>()
+  #oldest: ValueNode | undefined
+  #newest: ValueNode | undefined
+  #values = 0
+  #bytes = 0
+  #faults = 0
+  #epoch = 0
+  #evictedSeq: Seq = 0
+  #completeAfter: Seq = 0
+
+  constructor(limits: StateLimits = STATE_LIMITS, meter?: Meter) {
+    this.#limits = limits
+    this.#meter = meter
+  }
+
+  get deviceCount(): number {
+    return this.#devices.size
+  }
+
+  get valueCount(): number {
+    return this.#values
+  }
+
+  get faultCount(): number {
+    return this.#faults
+  }
+
+  /** Changes whenever something other than a newer value came or went: answers prepared before are void. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Everything after this seq is in the state, unless evicted; older stretches of the log are still to be read. */
+  set completeAfter(seq: Seq) {
+    this.#completeAfter = seq
+  }
+
+  get full(): boolean {
+    return this.#values >= this.#limits.values || this.#bytes >= this.#limits.bytes
+  }
+
+  /** Applies one message; calls come in seq order. Returns its readings. */
+  apply(entry: Entry, decoding: Decoding): readonly LiveReading[] {
+    const readings = liveReadings(entry, decoding.readings)
+    const { fault, profile } = decoding
+    if (readings.length === 0 || fault !== undefined) this.#hear(decoding.device, entry, profile)
+    if (fault !== undefined) {
+      this.#faults++
+      this.#devices.get(decoding.device)?.fault(entry, fault)
+    }
+    for (const reading of readings) this.#put(reading, this.#hear(reading.device, entry, profile))
+    if (this.#devices.size > this.#limits.devices) this.#evictDevices()
+    while (this.#oldest !== undefined && (this.#values > this.#limits.values || this.#bytes > this.#limits.bytes))
+      this.#evictValue(this.#oldest)
+    return readings
+  }
+
+  /** Takes over an older stretch of the log: only what is not known yet. Returns false when there is no room for more. */
+  adopt(older: LiveState): boolean {
+    this.#epoch++
+    this.#faults += older.#faults
+    this.#evictedSeq = Math.max(this.#evictedSeq, older.#evictedSeq)
+    for (const [device, record] of older.#devices) {
+      const known = this.#devices.get(device)
+      if (known !== undefined) known.adopt(record)
+      else if (this.#devices.size < this.#limits.devices) {
+        const fresh = new DeviceRecord(device)
+        fresh.adopt(record)
+        this.#devices.set(device, fresh)
+      }
+    }
+    for (let node = older.#newest; node !== undefined; node = node.older) {
+      const record = this.#devices.get(node.device.device)
+      if (record?.values.has(node.reading.name)) continue
+      if (record === undefined || this.full) this.#evictedSeq = Math.max(this.#evictedSeq, node.reading.seq)
+      else this.#insertOldest(node.reading, record)
+      if (this.full) return false
+    }
+    return true
+  }
+
+  /** The newest value of each device and name that is newer than `after`, ascending by seq. */
+  since(selection: Selection, after: Seq): LiveReading[] {
+    const found: LiveReading[] = []
+    for (let node = this.#newest; node !== undefined && node.reading.seq > after; node = node.older)
+      if (selection.matches(node.reading.device, node.reading.name)) found.push(node.reading)
+    return found.reverse()
+  }
+
+  /** Whether anything newer than `after` may match; false is certain for the whole log. */
+  mayHaveSince(selection: Selection, after: Seq): boolean {
+    if (after < this.#completeAfter || after < this.#evictedSeq) return true
+    return this.changedSince(selection, after)
+  }
+
+  /** Whether a value that matches is newer than `after`. */
+  changedSince(selection: Selection, after: Seq): boolean {
+    for (let node = this.#newest; node !== undefined && node.reading.seq > after; node = node.older)
+      if (selection.matches(node.reading.device, node.reading.name)) return true
+    return false
+  }
+
+  devices(clock: Clock): DeviceReport[] {
+    return Array.from(this.#devices.values(), (record) => record.report(clock))
+  }
+
+  device(device: string, clock: Clock): DeviceReport | undefined {
+    return this.#devices.get(device)?.report(clock)
+  }
+
+  /** The device's last values, by name as first heard. */
+  readingsOf(device: string): LiveReading[] {
+    return Array.from(this.#devices.get(device)?.values.values() ?? [], (node) => node.reading)
+  }
+
+  #hear(device: string, entry: Entry, profile: string): DeviceRecord {
+    let record = this.#devices.get(device)
+    if (record === undefined) {
+      record = new DeviceRecord(device)
+      this.#devices.set(device, record)
+    }
+    record.hear(entry, profile)
+    return record
+  }
+
+  #put(reading: LiveReading, device: DeviceRecord): void {
+    const known = device.values.get(reading.name)
+    if (known === undefined) {
+      const node: ValueNode = { reading, device, older: undefined, newer: undefined }
+      device.values.set(reading.name, node)
+      this.#values++
+      this.#bytes += reading.sizeBytes
+      this.#append(node)
+      return
+    }
+    if (reading.seq < known.reading.seq) return
+    this.#bytes += reading.sizeBytes - known.reading.sizeBytes
+    known.reading = reading
+    if (known === this.#newest) return
+    this.#unlink(known)
+    this.#append(known)
+  }
+
+  #append(node: ValueNode): void {
+    node.older = this.#newest
+    node.newer = undefined
+    if (this.#newest === undefined) this.#oldest = node
+    else this.#newest.newer = node
+    this.#newest = node
+  }
+
+  #insertOldest(reading: LiveReading, device: DeviceRecord): void {
+    const node: ValueNode = { reading, device, older: undefined, newer: this.#oldest }
+    if (this.#oldest === undefined) this.#newest = node
+    else this.#oldest.older = node
+    this.#oldest = node
+    device.values.set(reading.name, node)
+    this.#values++
+    this.#bytes += reading.sizeBytes
+  }
+
+  #unlink(node: ValueNode): void {
+    if (node.older === undefined) this.#oldest = node.newer
+    else node.older.newer = node.newer
+    if (node.newer === undefined) this.#newest = node.older
+    else node.newer.older = node.older
+  }
+
+  #evictValue(node: ValueNode): void {
+    this.#unlink(node)
+    node.device.values.delete(node.reading.name)
+    this.#values--
+    this.#bytes -= node.reading.sizeBytes
+    this.#evictedSeq = Math.max(this.#evictedSeq, node.reading.seq)
+    this.#epoch++
+    this.#meter?.add('live_evicted_total', { reason: 'values' })
+  }
+
+  #evictDevices(): void {
+    const excess = this.#devices.size - this.#limits.devices
+    const count = Math.max(excess, Math.ceil(EVICTED_PART * this.#limits.devices))
+    const oldestFirst = [...this.#devices.values()].sort((a, b) => a.lastSeq - b.lastSeq)
+    for (const record of oldestFirst.slice(0, count)) {
+      for (const node of record.values.values()) this.#evictValue(node)
+      this.#devices.delete(record.device)
+      this.#meter?.add('live_evicted_total', { reason: 'devices' })
+    }
+    this.#epoch++
+  }
+}

@@ -1,0 +1,49 @@
+// One gateway per data directory: an advisory lock on {data}/log/lock, held as long as the log is open. The kernel drops it
+// with the process, however that ends. The file holds the process id, for the message of the one who comes second.
+
+import { join } from 'node:path'
+import { pid } from 'node:process'
+import { describe, TidegateError } from '../core/errors.ts'
+import type { FileHandle, FileSystem } from './file-system.ts'
+import { readFully, writeFully } from './file-system.ts'
+
+const MAX_PID_BYTES = 20
+
+/** The open lock file; closing it releases the lock. Throws TG_DATA_LOCKED, TG_DATA_UNUSABLE. */
+export const lockData = async (
+  fileSystem: FileSystem,
+  directory: string,
+  tryLock: (fd: number) => boolean,
+): Promise<FileHandle> => {
+  const handle = await openLockFile(fileSystem, directory)
+  try {
+    if (!tryLock(handle.fd)) {
+      const holder = await holderOf(handle)
+      throw new TidegateError('TG_DATA_LOCKED', `${directory} is in use by ${holder}`)
+    }
+    const text = Buffer.from(`${pid}\n`)
+    await handle.truncate(0)
+    await writeFully(handle, text, 0, text.length, 0)
+    return handle
+  } catch (error) {
+    await handle.close().catch(() => undefined)
+    if (error instanceof TidegateError) throw error
+    throw new TidegateError('TG_DATA_UNUSABLE', `${directory}: ${describe(error)}`, { cause: error })
+  }
+}
+
+const openLockFile = async (fileSystem: FileSystem, directory: string): Promise<FileHandle> => {
+  try {
+    await fileSystem.makeDirectory(join(directory, 'log'))
+    return await fileSystem.open(join(directory, 'log', 'lock'), 'create')
+  } catch (error) {
+    throw new TidegateError('TG_DATA_UNUSABLE', `${directory}: ${describe(error)}`, { cause: error })
+  }
+}
+
+const holderOf = async (handle: FileHandle): Promise<string> => {
+  const bytes = Buffer.alloc(MAX_PID_BYTES)
+  const length = await readFully(handle, bytes, 0, bytes.length, 0).catch(() => 0)
+  const digits = bytes.toString('latin1', 0, length).trim()
+  return /^\d+$/.test(digits) ? `process ${digits}` : 'another process'
+}

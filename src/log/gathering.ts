@@ -1,0 +1,83 @@
+// What one read() of a reader gathers: entries up to a limit, and the holes between them with their reasons.
+
+import type { Entry, Gap, LossReason, ReadLimit, ReadResult, Seq } from '../core/contract.ts'
+import { parseLossMark } from './loss-mark.ts'
+
+export class Gathering {
+  /** Everything up to here is in the result, as an entry or as a gap. */
+  next: Seq
+  readonly durable: Seq
+  readonly #limit: ReadLimit
+  readonly #entries: Entry[] = []
+  readonly #gaps: Gap[] = []
+  #bytes = 0
+  /** A hole up to `next` whose reason the next entry may know. */
+  #holeFirst: Seq | undefined
+
+  constructor(after: Seq, limit: ReadLimit, durable: Seq) {
+    this.next = after
+    this.#limit = limit
+    this.durable = durable
+  }
+
+  /** More may come from another process at any time: what is missing now is not lost. */
+  get openEnded(): boolean {
+    return this.durable === Number.POSITIVE_INFINITY
+  }
+
+  get full(): boolean {
+    return this.next >= this.durable || this.#entries.length >= this.#limit.entries || this.#bytes >= this.#limit.bytes
+  }
+
+  /** False, and the entry is not taken, when it would go over the limit. */
+  take(entry: Entry): boolean {
+    if (this.#holeFirst !== undefined) this.#closeHole(reasonFor(this.#holeFirst, this.next, entry))
+    const bytes = this.#bytes + entry.payload.length
+    if (bytes > this.#limit.bytes && this.#entries.length > 0) {
+      this.#bytes = this.#limit.bytes
+      return false
+    }
+    this.#bytes = bytes
+    this.#entries.push(entry)
+    this.next = entry.seq
+    return true
+  }
+
+  /** Nothing up to and including `last` can be read. Without a reason, the next entry may name it. */
+  miss(last: Seq, reason?: LossReason): void {
+    if (last <= this.next) return
+    if (reason === undefined) this.#holeFirst ??= this.next + 1
+    else {
+      if (this.#holeFirst !== undefined) this.#closeHole('corrupt')
+      this.#addGap({ first: this.next + 1, last, reason })
+    }
+    this.next = last
+  }
+
+  result(): ReadResult {
+    if (this.#holeFirst !== undefined) {
+      // The entry that explains the hole is not there yet: look again next time.
+      if (this.openEnded) this.next = this.#holeFirst - 1
+      else this.#closeHole('corrupt')
+    }
+    return { entries: this.#entries, gaps: this.#gaps, next: this.next }
+  }
+
+  #closeHole(reason: LossReason): void {
+    if (this.#holeFirst !== undefined) this.#addGap({ first: this.#holeFirst, last: this.next, reason })
+    this.#holeFirst = undefined
+  }
+
+  #addGap(gap: Gap): void {
+    const before = this.#gaps.at(-1)
+    if (before?.last === gap.first - 1 && before.reason === gap.reason)
+      this.#gaps[this.#gaps.length - 1] = { ...before, last: gap.last }
+    else this.#gaps.push(gap)
+  }
+}
+
+/** The log writes the reason for skipped seqs into the entry behind them. */
+const reasonFor = (first: Seq, last: Seq, entry: Entry): LossReason => {
+  const mark = entry.kind === 'loss' ? parseLossMark(entry.payload) : undefined
+  return mark !== undefined && mark.first <= first && mark.last >= last ? mark.reason : 'corrupt'
+}

@@ -1,0 +1,41 @@
+// What the log is opened with. Types and the sizes that follow from them.
+
+import type { Clock, Logger, Meter } from '../core/contract.ts'
+import type { FileSystem } from './file-system.ts'
+import {
+  BLOCK_TARGET_BYTES,
+  BLOCK_TARGET_MIN_BYTES,
+  MAX_SEGMENT_BYTES,
+  MIN_SEGMENT_BYTES,
+  SEGMENTS_PER_LOG,
+} from './limits.ts'
+
+export interface LogOptions {
+  /** The data directory; the log makes `log`, `quarantine` and `cursors` in it. */
+  readonly directory: string
+  /** Name of the gateway, written into every segment. */
+  readonly gateway: string
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly meter: Meter
+  readonly fileSystem: FileSystem
+  /** Takes an exclusive lock on an open file; false when somebody else holds it. */
+  readonly tryLock: (fd: number) => boolean
+  /** How long a message may wait for company before the fsync; 0 commits in the next turn. */
+  readonly commitDelayMs: number
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  /** Of the file system; with less, nothing is acknowledged. */
+  readonly minFreeBytes: number
+  /** What happens to messages that no sink has settled yet when the log is full. */
+  readonly whenFull: 'dropOldest' | 'refuse'
+  /** Size of a segment; follows from maxBytes by default. */
+  readonly segmentBytes?: number
+}
+
+export const segmentBytesFor = (options: Pick<LogOptions, 'maxBytes' | 'segmentBytes'>): number =>
+  options.segmentBytes ??
+  Math.floor(Math.min(MAX_SEGMENT_BYTES, Math.max(MIN_SEGMENT_BYTES, options.maxBytes / SEGMENTS_PER_LOG)))
+
+export const blockBytesFor = (segmentBytes: number): number =>
+  Math.floor(Math.min(BLOCK_TARGET_BYTES, Math.max(BLOCK_TARGET_MIN_BYTES, segmentBytes / 4)))

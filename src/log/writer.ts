@@ -1,0 +1,308 @@
+// Group commit: whatever waits is written as blocks, made durable by one fdatasync, and only then settled, in the order of
+// the appends. A failure is final for the file it happened to; what waited goes to a new segment from memory, and is
+// neither acknowledged nor forgotten until one takes it.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock, EntryKind, Logger, Message, Meter, Seq, Settled } from '../core/contract.ts'
+import { describe, TidegateError } from '../core/errors.ts'
+import { retryDelayMs } from '../core/time.ts'
+import type { ActiveSegment } from './active-segment.ts'
+import type { CommitQueue } from './commit-queue.ts'
+import { COMMIT_TRIGGER_BYTES, COMMIT_TRIGGER_MESSAGES, FILL_BELOW_COMMIT_BYTES } from './limits.ts'
+import type { PendingBlock } from './pending-block.ts'
+import type { SealedBy } from './summary.ts'
+
+/** Between attempts to find a place for what waits: soon at first, never hammering a sick disk. */
+const RETRY = { baseMs: 200, capMs: 5_000 }
+/** An arrival after a pause counts as this many delays, so that one pause does not hide a dense stream. */
+const MAX_GAP_DELAYS = 4
+/** Weight of the newest value in running means. */
+const SMOOTHING = 1 / 8
+
+export interface WriterOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly meter: Meter
+  readonly commitDelayMs: number
+  readonly queue: CommitQueue
+  readonly createSegment: (first: Seq) => Promise<ActiveSegment>
+  /** A reason why nothing may be written now, or undefined. */
+  readonly obstacle: () => string | undefined
+  /** Called after each commit, before anything is settled. */
+  readonly onDurable: (last: Seq) => void
+  /** Called after each commit, when everything is settled; the bytes of the blocks are reused afterwards. */
+  readonly onCommitted: (blocks: readonly PendingBlock[], segment: ActiveSegment) => void
+  /** Called for each segment that takes no more; `sealed` is false for one that was given up. */
+  readonly onEnded: (segment: ActiveSegment, sealed: boolean) => void
+}
+
+export class Writer {
+  commits = 0
+  /** Why nothing is being acknowledged. */
+  refusal: string | undefined
+  segment: ActiveSegment | undefined
+  readonly #options: WriterOptions
+  readonly #queue: CommitQueue
+  #timer: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
+  /** When the oldest waiting message has waited long enough, monotonic. */
+  #dueMs = 0
+  #lastArrivalMs = 0
+  /** Running means. */
+  #gapMs = 0
+  #commitBytes = 0
+  #running: Promise<void> | undefined
+  /** Wait for the end of the present run, or its first refusal. */
+  #watchers: (() => void)[] = []
+  #wake = new AbortController()
+  #closing = false
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#queue = options.queue
+    this.#lastArrivalMs = options.clock.monotonicMs()
+  }
+
+  /** Takes the message, or settles it with an error in a later turn. */
+  append(kind: EntryKind, message: Message, settled: Settled | undefined): void {
+    if (this.#closing) {
+      refuse(settled, new TidegateError('TG_LOG_CLOSED', 'the log is closed'))
+      return
+    }
+    const nowMs = this.#options.clock.monotonicMs()
+    const refusal = this.#queue.add(kind, message, nowMs, settled)
+    if (refusal === undefined) this.#arrived(nowMs)
+    else refuse(settled, this.#refusalError(refusal, message))
+  }
+
+  /** One attempt to have a segment, so that the first message does not wait for it. Trouble is left to the first commit. */
+  async prepare(): Promise<void> {
+    if (this.#options.obstacle() !== undefined) return
+    try {
+      this.segment ??= await this.#options.createSegment(this.#queue.firstWaiting)
+    } catch (error) {
+      this.#options.logger.warn({ error: describe(error) }, 'a segment cannot be created')
+    }
+  }
+
+  /** Commits now what waits; resolves when that is durable, or cannot be for now. */
+  async commitNow(): Promise<void> {
+    this.#start()
+    if (this.#running === undefined || this.refusal !== undefined) return
+    await new Promise<void>((resolve) => this.#watchers.push(resolve))
+  }
+
+  /** Looks again at once whether what waits can be written. */
+  retry(): void {
+    this.#wake.abort()
+    this.#wake = new AbortController()
+  }
+
+  /** Commits what waits, once, and seals the segment. What cannot be written is settled with an error. */
+  async close(): Promise<void> {
+    this.#closing = true
+    this.#stopTimers()
+    this.retry()
+    this.#start()
+    await this.#running
+    this.#stopTimers()
+    const { segment } = this
+    this.segment = undefined
+    if (segment === undefined) return
+    await this.#end(segment, 'closed')
+  }
+
+  #arrived(nowMs: number): void {
+    const { commitDelayMs } = this.#options
+    const gapMs = Math.min(nowMs - this.#lastArrivalMs, MAX_GAP_DELAYS * commitDelayMs)
+    this.#gapMs += (gapMs - this.#gapMs) * SMOOTHING
+    this.#lastArrivalMs = nowMs
+    const { waitingMessages, waitingBytes } = this.#queue
+    // A lone message does not wait for company that is not to be expected before the delay is over.
+    if (waitingMessages === 1) this.#dueMs = nowMs + (this.#gapMs > commitDelayMs ? 0 : commitDelayMs)
+    if (this.#running !== undefined || this.#immediate !== undefined) return
+    if (waitingBytes >= COMMIT_TRIGGER_BYTES || waitingMessages >= COMMIT_TRIGGER_MESSAGES) this.#startSoon()
+    else if (this.#timer === undefined) this.#schedule(nowMs)
+  }
+
+  #schedule(nowMs: number): void {
+    const delayMs = Math.min(this.#dueMs - nowMs, this.#options.commitDelayMs)
+    if (delayMs <= 0) this.#startSoon()
+    else this.#timer = setTimeout(() => this.#start(), delayMs)
+  }
+
+  /** In the next turn: what else arrived with the same chunk of a socket shares the commit. */
+  #startSoon(): void {
+    this.#immediate ??= setImmediate(() => this.#start())
+  }
+
+  #start(): void {
+    this.#stopTimers()
+    if (this.#running !== undefined || this.#queue.waitingMessages === 0) return
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      this.#notify()
+      if (this.#queue.waitingMessages > 0) this.#schedule(this.#options.clock.monotonicMs())
+    })
+  }
+
+  #notify(): void {
+    const watchers = this.#watchers
+    this.#watchers = []
+    for (const watch of watchers) watch()
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#timer)
+    clearImmediate(this.#immediate)
+    this.#timer = undefined
+    this.#immediate = undefined
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.waitingMessages > 0) {
+      const blocks = this.#queue.take()
+      const segment = await this.#place(blocks)
+      if (segment !== undefined) this.#committed(blocks, segment)
+      else this.#fail(blocks)
+      await this.#tend(segment)
+      if (!this.#isDue()) break
+    }
+  }
+
+  #isDue(): boolean {
+    const { waitingMessages, waitingBytes } = this.#queue
+    return (
+      this.#closing ||
+      waitingBytes >= COMMIT_TRIGGER_BYTES ||
+      waitingMessages >= COMMIT_TRIGGER_MESSAGES ||
+      (waitingMessages > 0 && this.#dueMs <= this.#options.clock.monotonicMs())
+    )
+  }
+
+  /** Makes the blocks durable, however long it takes; undefined when the log closes before that. */
+  async #place(blocks: readonly PendingBlock[]): Promise<ActiveSegment | undefined> {
+    for (let attempt = 0; ; attempt++) {
+      const used = this.segment !== undefined
+      const reason = await this.#attempt(blocks)
+      if (reason === undefined) {
+        this.#accept()
+        return this.segment
+      }
+      // The first failure may be that file's own; a failure of a new file is the disk's.
+      if (attempt === 0 && used && this.segment === undefined) continue
+      this.#refuse(reason)
+      if (this.#closing) return undefined
+      await sleep(retryDelayMs(attempt, RETRY), undefined, { signal: this.#wake.signal }).catch(() => undefined)
+    }
+  }
+
+  /** Why it failed, or undefined once durable. */
+  async #attempt(blocks: readonly PendingBlock[]): Promise<string | undefined> {
+    const obstacle = this.#options.obstacle()
+    if (obstacle !== undefined) return obstacle
+    const first = blocks[0]?.start.first ?? this.#queue.nextSeq
+    const startedMs = performance.now()
+    try {
+      this.segment ??= await this.#options.createSegment(first)
+      await this.#write(this.segment, blocks)
+      this.commits++
+      this.#options.meter.observe('log_commit_seconds', (performance.now() - startedMs) / 1_000)
+      return undefined
+    } catch (error) {
+      const { segment } = this
+      this.segment = undefined
+      if (segment !== undefined) await this.#end(segment, undefined)
+      if (this.refusal === undefined)
+        this.#options.logger.error({ firstSeq: first, error: describe(error) }, 'a commit failed')
+      return describe(error)
+    }
+  }
+
+  async #write(segment: ActiveSegment, blocks: readonly PendingBlock[]): Promise<void> {
+    for (const block of blocks) {
+      this.#commitBytes += (block.end - this.#commitBytes) * SMOOTHING
+      await segment.write(block)
+    }
+    if (segment.full) await segment.seal('rolled')
+    await segment.commit()
+  }
+
+  #committed(blocks: readonly PendingBlock[], segment: ActiveSegment): void {
+    const last = blocks.at(-1)
+    if (last === undefined) return
+    this.#options.onDurable(last.start.first + last.count - 1)
+    for (const { start, settled } of blocks) {
+      for (const [index, call] of settled.entries()) call?.(undefined, start.first + index)
+    }
+    this.#options.onCommitted(blocks, segment)
+    this.#queue.release(blocks)
+  }
+
+  #fail(blocks: readonly PendingBlock[]): void {
+    const error = new TidegateError('TG_LOG_WRITE', `the log closes and cannot be written: ${this.refusal ?? ''}`)
+    for (const { settled } of blocks) for (const call of settled) call?.(error, 0)
+    this.#queue.release(blocks)
+  }
+
+  /** Between commits: the next segment when this one is full, zeros ahead when commits are small. */
+  async #tend(segment: ActiveSegment | undefined): Promise<void> {
+    if (segment === undefined) return
+    if (segment.full) {
+      this.segment = undefined
+      await segment.close()
+      this.#options.onEnded(segment, true)
+      if (!this.#closing) await this.prepare()
+      return
+    }
+    if (this.#closing || this.#commitBytes >= FILL_BELOW_COMMIT_BYTES) return
+    try {
+      await segment.fill()
+    } catch (error) {
+      // Nothing waited for this, but the file cannot be trusted any more.
+      this.#options.logger.warn({ error: describe(error) }, 'the segment cannot be filled ahead')
+      this.segment = undefined
+      await this.#end(segment, undefined)
+    }
+  }
+
+  /** Lets go of a segment: sealed when that works, else it is left to recovery. */
+  async #end(segment: ActiveSegment, by: SealedBy | undefined): Promise<void> {
+    let sealed = false
+    try {
+      if (by !== undefined) {
+        await segment.seal(by)
+        await segment.commit()
+        sealed = true
+      }
+    } catch (error) {
+      this.#options.logger.warn({ error: describe(error) }, 'the segment cannot be sealed')
+    }
+    await segment.close()
+    this.#options.onEnded(segment, sealed)
+  }
+
+  #accept(): void {
+    if (this.refusal === undefined) return
+    this.refusal = undefined
+    this.#options.logger.info({}, 'the log can be written again')
+  }
+
+  #refuse(reason: string): void {
+    if (this.refusal === undefined)
+      this.#options.logger.error({ reason }, 'the log cannot be written; nothing is acknowledged until it can')
+    this.refusal = reason
+    this.#notify()
+  }
+
+  #refusalError(refusal: 'too-large' | 'full', message: Message): TidegateError {
+    return refusal === 'too-large'
+      ? new TidegateError('TG_MESSAGE_TOO_LARGE', `${message.payload.length} bytes on ${message.topic.slice(0, 80)}`)
+      : new TidegateError('TG_LOG_WRITE', `too much waits for the log: ${this.refusal ?? 'the disk is too slow'}`)
+  }
+}
+
+/** Later, as every settlement. */
+const refuse = (settled: Settled | undefined, error: TidegateError): void => {
+  if (settled !== undefined) setImmediate(settled, error, 0)
+}

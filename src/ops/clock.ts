@@ -1,0 +1,53 @@
+// The machine's clocks. Monotonic time counts from boot, so that times of two runs in one boot compare.
+
+import { randomUUID } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { hrtime } from 'node:process'
+import type { Clock } from '../core/contract.ts'
+
+/** A wall clock before this was never set: the program did not exist yet. */
+const EARLIEST_PLAUSIBLE_MS = Date.UTC(2026, 0, 1)
+/** While the clock is not set, it is looked at again at most this often. */
+const RECHECK_MS = 1_000
+const SYNCHRONIZED_FILE = '/run/systemd/timesync/synchronized'
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id'
+
+export interface ClockOptions {
+  /** Exists once systemd-timesyncd has set the clock. */
+  readonly synchronizedFile?: string
+  readonly bootIdFile?: string
+  readonly wallMs?: () => number
+}
+
+export const systemClock = (options: ClockOptions = {}): Clock => {
+  const { synchronizedFile = SYNCHRONIZED_FILE, bootIdFile = BOOT_ID_FILE, wallMs = Date.now } = options
+  // performance.now() runs on the same clock as hrtime(), which counts from boot, and allocates nothing.
+  const [seconds, nanoseconds] = hrtime()
+  const originMs = seconds * 1_000 + nanoseconds / 1_000_000 - performance.now()
+  const monotonicMs = () => originMs + performance.now()
+  let synced = false
+  let checkedAtMs = Number.NEGATIVE_INFINITY
+  return {
+    wallMs,
+    monotonicMs,
+    bootId: readBootId(bootIdFile),
+    synced() {
+      if (synced) return true
+      const nowMs = monotonicMs()
+      if (nowMs - checkedAtMs < RECHECK_MS) return false
+      checkedAtMs = nowMs
+      synced = wallMs() >= EARLIEST_PLAUSIBLE_MS || existsSync(synchronizedFile)
+      return synced
+    },
+  }
+}
+
+// Without /proc (a bare container), a random identity: times of two runs then never compare, which is the safe side.
+const readBootId = (file: string): string => {
+  try {
+    const text = readFileSync(file, 'latin1').trim()
+    return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text) ? text : randomUUID()
+  } catch {
+    return randomUUID()
+  }
+}

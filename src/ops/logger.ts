@@ -1,0 +1,123 @@
+// The log of the process: readable lines on a terminal, JSON otherwise, and under journald JSON with the `<N>` priority
+// that journald strips. Written synchronously, so the last line before an exit is not lost. Secrets do not pass.
+
+import { fstatSync, writeSync } from 'node:fs'
+import { pino } from 'pino'
+import { prettyFactory } from 'pino-pretty'
+import type { Logger } from '../core/contract.ts'
+import { describe, systemCode, TidegateError } from '../core/errors.ts'
+import { redact, redactText } from '../core/redaction.ts'
+
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+export type LogFormat = 'pretty' | 'json' | 'journal'
+
+export interface LoggerOptions {
+  readonly level: LogLevel
+  readonly format: LogFormat
+  /** Takes one complete line; standard error unless given. */
+  readonly write?: (line: string) => void
+}
+
+export interface RootLogger extends Logger {
+  /** A logger whose every line carries these fields as well. */
+  child(bindings: object): RootLogger
+}
+
+const STDERR = 2
+/** A terminal may show a status line that is not ended: what is logged takes its place. */
+const CLEAR_LINE = '\r\u001b[K'
+
+// <syslog.h>, by pino's numbers of levels.
+const priorities: Readonly<Record<number, string>> = {
+  10: '<7>',
+  20: '<7>',
+  30: '<6>',
+  40: '<4>',
+  50: '<3>',
+  60: '<2>',
+}
+
+export const createLogger = (options: LoggerOptions): RootLogger => {
+  const root = pino(
+    {
+      level: options.level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: {
+        level: (label) => ({ level: label }),
+        log: presentable,
+        bindings: presentable,
+      },
+    },
+    destination(options.format, options.write ?? writeStderr),
+  )
+  return root as RootLogger
+}
+
+/** The level that a flag or TIDEGATE_LOG_LEVEL names; undefined when there is no such level. */
+export const parseLogLevel = (text: string): LogLevel | undefined => logLevels.find((level) => level === text)
+
+/** How standard error wants its lines: journald says in JOURNAL_STREAM which stream it reads. */
+export const stderrFormat = (env: Readonly<Record<string, string | undefined>>, isTTY: boolean): LogFormat => {
+  if (isTTY) return 'pretty'
+  return isJournal(env['JOURNAL_STREAM'], STDERR) ? 'journal' : 'json'
+}
+
+/** Whether the descriptor is the stream that journald said it reads, as `device:inode`. */
+export const isJournal = (journalStream: string | undefined, fd: number): boolean => {
+  if (journalStream === undefined) return false
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true })
+    return journalStream === `${dev}:${ino}`
+  } catch {
+    return false // a closed descriptor is nobody's stream
+  }
+}
+
+const destination = (format: LogFormat, write: (line: string) => void) => {
+  switch (format) {
+    case 'json':
+      return { write }
+    case 'journal':
+      return {
+        // pino sets lastLevel before each write to a stream that asks for it.
+        [Symbol.for('pino.metadata')]: true,
+        lastLevel: 30,
+        write(line: string) {
+          write(`${priorities[this.lastLevel] ?? '<6>'}${line}`)
+        },
+      }
+    case 'pretty': {
+      const pretty = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
+      return { write: (line: string) => write(CLEAR_LINE + pretty(line)) }
+    }
+  }
+}
+
+// pino calls this only for lines that are written, so walking the fields is cheap enough.
+const presentable = (fields: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? errorFields(value) : redact(value)]),
+  )
+
+const errorFields = (error: Error): Record<string, unknown> => {
+  const operating = error instanceof TidegateError
+  const code = operating ? error.code : systemCode(error)
+  return {
+    message: redactText(describe(error)),
+    ...(code === undefined ? {} : { code }),
+    // An operating error explains itself; anything else is a fault of the program, to be found by its stack.
+    ...(operating ? { remedy: error.remedy } : { stack: redactText(error.stack ?? '') }),
+  }
+}
+
+// A log that cannot be written must not stop the gateway: a full disk or a closed pipe behind it is somebody else's fault.
+const writeStderr = (line: string): void => {
+  try {
+    writeSync(STDERR, line)
+  } catch (error) {
+    // EAGAIN: a non-blocking pipe whose reader is slow; the line is dropped rather than the gateway stalled.
+    if (systemCode(error) === undefined) throw error
+  }
+}

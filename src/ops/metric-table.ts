@@ -1,0 +1,81 @@
+// Every metric of tidegate: its name without the prefix, kind, help and labels. A name that is not here is not exported.
+
+export interface MetricDefinition {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly labels?: readonly Label[]
+  /** Values of the only label that are shown as 0 from the start, so that the first one is seen as a change. */
+  readonly known?: readonly string[]
+  readonly buckets?: readonly number[]
+}
+
+/** Labels have few values by nature: names in the configuration, profiles, and closed lists of reasons. Never a device. */
+export type Label = 'source' | 'sink' | 'profile' | 'reason'
+
+const LOSS_REASONS = ['retention', 'corrupt', 'unclean-stop', 'refused', 'rejected', 'undecodable', 'filtered'] as const
+/** From a fast disk (0.1 ms) to a card that hangs (10 s). */
+const COMMIT_SECONDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10] as const
+/** From a broker on the same machine to one that is about to stall. */
+const WRITE_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const
+
+export const metricTable: Readonly<Record<string, MetricDefinition>> = {
+  messages_received_total: { kind: 'counter', help: 'Messages that sources handed to the log', labels: ['source'] },
+  messages_durable_total: { kind: 'counter', help: 'Messages that became durable in the log' },
+  lost_messages_total: {
+    kind: 'counter',
+    help: 'Messages that will never be delivered',
+    labels: ['reason'],
+    known: LOSS_REASONS,
+  },
+  log_bytes: { kind: 'gauge', help: 'Size of the log on disk' },
+  log_written_bytes_total: {
+    kind: 'counter',
+    help: 'Bytes handed to write(2) for the log, headers and filling included',
+  },
+  log_commit_seconds: { kind: 'histogram', help: 'Duration of one write and fdatasync', buckets: COMMIT_SECONDS },
+  decode_faults_total: { kind: 'counter', help: 'Payloads that could not be decoded', labels: ['profile'] },
+  sink_backlog_messages: { kind: 'gauge', help: 'Messages that the sink has not settled', labels: ['sink'] },
+  sink_confirmed_messages_total: { kind: 'counter', help: 'Messages confirmed by the upstream', labels: ['sink'] },
+  sink_confirmed_readings_total: { kind: 'counter', help: 'Readings confirmed by the upstream', labels: ['sink'] },
+  sink_rejected_messages_total: {
+    kind: 'counter',
+    help: 'Messages that the upstream will never take',
+    labels: ['sink'],
+  },
+  sink_retries_total: { kind: 'counter', help: 'Connections and writes that were tried again', labels: ['sink'] },
+  sink_dead_letters_total: { kind: 'counter', help: 'Rejected messages that were set aside', labels: ['sink'] },
+  sink_dead_letters_dropped_total: {
+    kind: 'counter',
+    help: 'Dead letters that were removed to make room for newer ones',
+    labels: ['sink'],
+  },
+  sink_cursor_flushes_total: { kind: 'counter', help: 'Times a cursor was made durable', labels: ['sink'] },
+  sink_write_seconds: {
+    kind: 'histogram',
+    help: 'Duration of one write to the upstream, confirms included',
+    labels: ['sink'],
+    buckets: WRITE_SECONDS,
+  },
+  forward_thread_deaths_total: {
+    kind: 'counter',
+    help: 'Times the forward thread ended unasked and was started again',
+  },
+  mqtt_connections: { kind: 'gauge', help: 'MQTT clients that are connected', labels: ['source'] },
+  mqtt_refused_total: {
+    kind: 'counter',
+    help: 'MQTT connections and packets that were refused',
+    labels: ['source', 'reason'],
+  },
+  mqtt_sessions_dropped_total: {
+    kind: 'counter',
+    help: 'Sessions of absent MQTT clients that were given up to make room',
+    labels: ['source'],
+  },
+  api_conflated_messages_total: {
+    kind: 'counter',
+    help: 'Messages to slow subscribers that hold the newest values instead of all',
+  },
+  api_refused_total: { kind: 'counter', help: 'Requests that were refused, by error code', labels: ['reason'] },
+  api_stalled_streams_total: { kind: 'counter', help: 'Subscribers that took nothing for too long and were cut off' },
+  clock_synced: { kind: 'gauge', help: '1 once the wall clock has been set, else 0' },
+}

@@ -1,0 +1,67 @@
+// The one table of built-in plug-ins, and the loader of third-party ones. Both give the same thing: a module that exports
+// `plugin`. Each is imported only when a configuration names it, so that what is not used costs neither time nor memory.
+
+import { pathToFileURL } from 'node:url'
+import type { Plugin, SinkPlugin, SourcePlugin } from './core/contract.ts'
+import { describe, TidegateError } from './core/errors.ts'
+
+type Load = () => Promise<{ readonly plugin: Plugin }>
+
+const builtIn: readonly (readonly [kind: Plugin['kind'], type: string, load: Load])[] = [
+  ['source', 'mqtt-broker', () => import('./sources/mqtt-broker/plugin.ts')],
+  ['sink', 'amqp', () => import('./sinks/amqp/plugin.ts')],
+  ['sink', 'amqp1', () => import('./sinks/amqp1/plugin.ts')],
+]
+
+/** Every built-in plug-in, for the configuration's schema. */
+export const builtInPlugins = (): Promise<Plugin[]> =>
+  Promise.all(builtIn.map(async ([, , load]) => (await load()).plugin))
+
+/** Loads one third-party plug-in by the absolute path of its module. */
+export const loadPlugin = async (path: string): Promise<Plugin> => {
+  let exported: unknown
+  try {
+    exported = await import(pathToFileURL(path).href)
+  } catch (error) {
+    throw new TidegateError('TG_PLUGIN', `${path} cannot be loaded: ${describe(error)}`, { cause: error })
+  }
+  const plugin = exported instanceof Object && 'plugin' in exported ? exported.plugin : undefined
+  if (!isPlugin(plugin))
+    throw new TidegateError('TG_PLUGIN', `${path} does not export a plugin with kind, type, schema and create`)
+  return plugin
+}
+
+/** Finds the source plug-in of a type: a built-in one, or the one that a listed file exports. */
+export const sourcePlugin = async (type: string, files: readonly string[]): Promise<SourcePlugin> => {
+  const plugin = await find('source', type, files)
+  if (plugin.kind === 'source') return plugin
+  throw new TidegateError('TG_PLUGIN', `'${type}' is not a source`)
+}
+
+/** Finds the sink plug-in of a type: a built-in one, or the one that a listed file exports. */
+export const sinkPlugin = async (type: string, files: readonly string[]): Promise<SinkPlugin> => {
+  const plugin = await find('sink', type, files)
+  if (plugin.kind === 'sink') return plugin
+  throw new TidegateError('TG_PLUGIN', `'${type}' is not a sink`)
+}
+
+const find = async (kind: Plugin['kind'], type: string, files: readonly string[]): Promise<Plugin> => {
+  const known = builtIn.find(([knownKind, knownType]) => knownKind === kind && knownType === type)
+  if (known !== undefined) return (await known[2]()).plugin
+  for (const file of files) {
+    const plugin = await loadPlugin(file)
+    if (plugin.kind === kind && plugin.type === type) return plugin
+  }
+  throw new TidegateError('TG_PLUGIN', `there is no ${kind} of type '${type}'`)
+}
+
+const isPlugin = (value: unknown): value is Plugin =>
+  value instanceof Object &&
+  'kind' in value &&
+  (value.kind === 'source' || value.kind === 'sink') &&
+  'type' in value &&
+  typeof value.type === 'string' &&
+  'schema' in value &&
+  value.schema instanceof Object &&
+  'create' in value &&
+  typeof value.create === 'function'

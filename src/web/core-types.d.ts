@@ -1,0 +1,3 @@
+// The types of src/core mention Node's Buffer. The page never sees one, and must not see the rest of Node's types either.
+
+declare type Buffer = Uint8Array

@@ -1,0 +1,30 @@
+// Entry of the forward thread: hands the real parts to forward/worker-loop.ts. Wiring only. What it shares with the ingest
+// thread is the data directory; see forward/protocol.ts for the hints that go to and fro.
+
+import { join } from 'node:path'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { DeviceProfile } from './core/profile.ts'
+import { createRouter } from './decode/router.ts'
+import type { ForwardWorkerData } from './forward/protocol.ts'
+import { runForwardThread } from './forward/worker-loop.ts'
+import { openCursor } from './log/cursor.ts'
+import { nodeFileSystem } from './log/file-system.ts'
+import { openReader } from './log/reader.ts'
+import { systemClock } from './ops/clock.ts'
+import { createLogger, type LogFormat, type LogLevel } from './ops/logger.ts'
+import { sinkPlugin } from './plugins.ts'
+
+if (parentPort === null) throw new Error('worker.ts is the entry of a worker thread')
+
+const data = workerData as ForwardWorkerData
+const fileSystem = nodeFileSystem()
+const logger = createLogger({ level: data.logLevel as LogLevel, format: data.logFormat as LogFormat })
+
+await runForwardThread(parentPort, data, {
+  logger,
+  clock: systemClock(),
+  loadSink: (type) => sinkPlugin(type, data.plugins),
+  openReader: (durable) => openReader({ directory: data.dataDirectory, fileSystem, durable }),
+  openCursor: (name) => openCursor({ directory: join(data.dataDirectory, 'cursors'), name, fileSystem, logger }),
+  createRouter: (profiles) => createRouter(profiles as readonly DeviceProfile[]).decode,
+})
