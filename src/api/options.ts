@@ -45,6 +45,8 @@ export interface Readiness {
 export interface ApiLimits {
   /** Open WebSockets and event streams: each may hold a page and what its socket buffers. */
   readonly streams: number
+  /** What all their sockets together may hold before large snapshots are sent in pieces. */
+  readonly bufferBytes: number
   /** Requests that wait for a reading; each is a socket and a few closures. */
   readonly longPolls: number
   /** Sockets altogether. */
@@ -59,6 +61,7 @@ export interface ApiLimits {
 
 export const API_LIMITS: ApiLimits = {
   streams: 512,
+  bufferBytes: 64 * 2 ** 20,
   longPolls: 8_192,
   connections: 10_240,
   heartbeatMs: 15_000,

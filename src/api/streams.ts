@@ -6,8 +6,6 @@ import type { ApiLimits } from './options.ts'
 
 /** A stream with more than this in its socket has enough to do. */
 export const HIGH_WATER_BYTES = 64 * 1024
-/** What all sockets together may hold before large snapshots are sent in pieces. */
-const BUDGET_BYTES = 64 * 2 ** 20
 
 export interface Stream {
   /** When it last took something, or the client last said something (performance.now). */
@@ -56,13 +54,9 @@ export class Streams {
     this.#bufferedBytes += changeBytes
   }
 
-  get bufferedBytes(): number {
-    return this.#bufferedBytes
-  }
-
   /** How much a large message may hold now. */
   get roomBytes(): number {
-    return Math.max(HIGH_WATER_BYTES, BUDGET_BYTES - this.#bufferedBytes)
+    return Math.max(HIGH_WATER_BYTES, this.#limits.bufferBytes - this.#bufferedBytes)
   }
 
   close(): void {
@@ -74,6 +68,7 @@ export class Streams {
   }
 
   #beat(): void {
+    this.#meter.set('api_buffered_bytes', this.#bufferedBytes)
     const stalledBeforeMs = performance.now() - this.#limits.stallMs
     for (const stream of this.#open) {
       if (stream.aliveMs > stalledBeforeMs) stream.heartbeat()

@@ -1,5 +1,6 @@
 // tidegate check: validates the configuration with everything it refers to, and starts nothing.
 
+import { builtInDevicesDirectory, loadDeviceProfiles } from '../config/device-profiles.ts'
 import { parseArguments } from './arguments.ts'
 import { configOption, configUsage, configuration } from './configuration.ts'
 import type { Verb } from './verb.ts'
@@ -19,10 +20,11 @@ export const verb: Verb = {
   async run(args, io) {
     const { values } = parseArguments(args, configOption)
     const { file, gateway, sources, sinks } = await configuration(values.config, io)
+    const profiles = await loadDeviceProfiles([builtInDevicesDirectory(), ...gateway.devices])
     const names = (parts: readonly { readonly name: string }[]) => parts.map(({ name }) => name).join(', ') || 'none'
     io.stdout.write(
       `${values.config ?? file ?? 'built-in defaults'}: valid; gateway ${gateway.id}; ` +
-        `sources: ${names(sources)}; sinks: ${names(sinks)}; data in ${gateway.data}\n`,
+        `sources: ${names(sources)}; sinks: ${names(sinks)}; ${profiles.length} device profiles; data in ${gateway.data}\n`,
     )
     return 0
   },

@@ -13,5 +13,6 @@ export const configOption = { config: { type: 'string', short: 'c' } } as const
 export const configUsage =
   '  -c, --config FILE   configuration (default: /etc/tidegate/tidegate.yaml, else built-in defaults)'
 
-export const configuration = async (file: string | undefined, io: Io): Promise<Config> =>
-  loadConfig({ file, env: io.env, hostname: hostname(), plugins: await builtInPlugins(), loadPlugin })
+/** `builtIn` are the defaults to use when there is no file at all, as YAML. */
+export const configuration = async (file: string | undefined, io: Io, builtIn = ''): Promise<Config> =>
+  loadConfig({ file, env: io.env, hostname: hostname(), plugins: await builtInPlugins(), loadPlugin, builtIn })

@@ -1,7 +1,7 @@
 // A verb of the command line, and how its outcome becomes an exit code: 0 done, 1 failed at run time, 2 wrong usage or
 // invalid configuration.
 
-import { describe, TidegateError } from '../core/errors.ts'
+import { describe, type ErrorCode, TidegateError } from '../core/errors.ts'
 import { redactText } from '../core/redaction.ts'
 import type { Io } from './io.ts'
 
@@ -36,16 +36,20 @@ export const runVerb = async (verb: Verb, args: readonly string[], io: Io): Prom
     }
     if (!(error instanceof TidegateError)) throw error
     io.stderr.write(failureText(error))
-    return error.code === 'TG_CONFIG_INVALID' || error.code === 'TG_CONFIG_MISSING' ? 2 : 1
+    return configurationCodes.includes(error.code) ? 2 : 1
   }
 }
 
-/** An operating error in two lines: what happened, and what to do. Problems of a configuration stand for themselves. */
+/** An operating error in one line: what happened and what to do. A list of problems stands for itself. */
 export const failureText = (error: TidegateError): string => {
   const message = redactText(describe(error))
-  if (error.name === 'ConfigError') return `${message}\n`
-  return `tidegate: ${message} (${error.code})\n  ${error.remedy}\n`
+  if (isList(error)) return `${message}\n`
+  return `tidegate: ${message}; ${error.remedy} (${error.code})\n`
 }
+
+const configurationCodes: readonly ErrorCode[] = ['TG_CONFIG_INVALID', 'TG_CONFIG_MISSING', 'TG_PROFILE_INVALID']
+
+const isList = ({ name, message }: TidegateError): boolean => name === 'ConfigError' || message.includes('\n')
 
 const asksForHelp = (args: readonly string[]): boolean => {
   const end = args.indexOf('--')

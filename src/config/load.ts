@@ -24,6 +24,8 @@ export interface LoadOptions {
   /** As the user wrote it, for messages. Without it: the default file if it exists, else the built-in defaults. */
   readonly file?: string | undefined
   readonly defaultFile?: string
+  /** What holds when there is no file, as YAML; empty unless given. */
+  readonly builtIn?: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly hostname: string
   /** The built-in plug-ins. */
@@ -34,11 +36,11 @@ export interface LoadOptions {
 
 /** Throws ConfigError with everything that is wrong, or TG_CONFIG_MISSING when the file cannot be read. */
 export const loadConfig = async (options: LoadOptions): Promise<Config> => {
-  const { env, hostname, defaultFile = DEFAULT_CONFIG_FILE } = options
+  const { env, hostname, defaultFile = DEFAULT_CONFIG_FILE, builtIn = '' } = options
   const label = options.file ?? (existsSync(defaultFile) ? defaultFile : undefined)
   const file = label === undefined ? undefined : resolve(label)
   const base = file === undefined ? resolve('.') : dirname(file)
-  const document = new ConfigDocument(label === undefined ? '' : await read(label))
+  const document = new ConfigDocument(label === undefined ? builtIn : await read(label))
   const problems: Problem[] = [...document.problems]
   const refuseIfAny = () => {
     if (problems.length > 0) throw new ConfigError(label ?? 'built-in defaults', problems)

@@ -6,7 +6,10 @@ const CODES = {
     'the configuration file cannot be read',
     'check the path and its permissions, or write one with `tidegate init`',
   ],
-  TG_PORT_IN_USE: ['another program listens on the port', 'stop it, or change the key that the message names'],
+  TG_PORT_IN_USE: [
+    'another program listens on the port',
+    'stop the program that listens there, or change the key that is named',
+  ],
   TG_LISTEN_FAILED: ['the address cannot be listened on', 'check the address and the permissions'],
   TG_DATA_LOCKED: [
     'another gateway uses the data directory',

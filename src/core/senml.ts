@@ -18,9 +18,7 @@ const BASE_VERSION = 10
 const KNOWN_FEATURES = 16
 /** Records of one Pack; a message of the default size limit cannot usefully hold more. */
 export const MAX_SENML_RECORDS = 5_000
-/** Names and units of devices are short; longer ones are broken, or meant to fill memory. */
-const MAX_NAME_LENGTH = 512
-/** A value is a measurement, not a file. */
+/** A name or a value is a word or a measurement, not a file. */
 const MAX_TEXT_LENGTH = 4_096
 
 const LABEL_TYPES: ReadonlyMap<string, 'string' | 'number' | 'boolean'> = new Map([
@@ -183,8 +181,8 @@ const resolvedTimeMs = (seconds: number, now: UnixMs, index: number): UnixMs | u
 const deviceAndName = (bn: string, n: string, index: number, topic: string): { device: string; name: string } => {
   const resolved = bn + n // 4.5.1
   if (resolved === '') throw new DecodeError(`SenML record ${index} has no name`)
-  if (resolved.length > MAX_NAME_LENGTH)
-    throw new DecodeError(`SenML record ${index}: the name is longer than ${MAX_NAME_LENGTH} characters`)
+  if (resolved.length > MAX_TEXT_LENGTH)
+    throw new DecodeError(`SenML record ${index}: the name is longer than ${MAX_TEXT_LENGTH} characters`)
   if (bn.length > 1 && n !== '' && (bn.endsWith('/') || bn.endsWith(':'))) return { device: bn.slice(0, -1), name: n }
   const slash = resolved.lastIndexOf('/')
   if (slash > 0 && slash < resolved.length - 1)

@@ -115,11 +115,11 @@ for (const [unit, scale, offset, spellings] of SPELLINGS)
 
 const byLowerCase = new Map<string, UnitSpelling | undefined>()
 for (const [spelling, target] of bySpelling) {
-  if (spelling.length < SHORTEST_ANY_CASE || spelling.startsWith('M')) continue
+  if (spelling.length < SHORTEST_ANY_CASE) continue
   const lower = spelling.toLowerCase()
   const other = byLowerCase.get(lower)
-  const ambiguous = byLowerCase.has(lower) && (other?.unit !== target.unit || other.scale !== target.scale)
-  byLowerCase.set(lower, ambiguous ? undefined : target)
+  const taken = byLowerCase.has(lower) && (other?.unit !== target.unit || other.scale !== target.scale)
+  byLowerCase.set(lower, taken || spelling.startsWith('M') ? undefined : target)
 }
 
 /** What the text means as a unit, or undefined. `name` decides what a percentage is a percentage of. */

@@ -2,13 +2,12 @@
 // of SenML records: SenML. One value: the last topic level is the name, the levels before it are the device.
 
 import type { Decodable, Decoding, Reading } from '../core/contract.ts'
-import { DecodeError } from '../core/errors.ts'
 import { GENERIC_PROFILE } from '../core/profile.ts'
 import { isSenmlPack, resolveSenml } from '../core/senml.ts'
 import { parseJson, quoteLargeIntegers } from './json-text.ts'
 import { Leaves } from './leaves.ts'
 import { looksLikeJson, payloadText, startsLikeJson } from './payload.ts'
-import { MAX_TEXT_LENGTH, parseScalar, type ScalarValue } from './scalar.ts'
+import { jsonString, parseScalar, type ScalarValue } from './scalar.ts'
 
 /** What a topic says about a message of one value. */
 export interface ScalarPlace {
@@ -31,7 +30,7 @@ export const decodeGeneric = (message: Decodable, place: ScalarPlace): Decoding 
   if (looksLikeJson(text)) {
     const value = parseJson(text)
     if (typeof value === 'object') return decodeDocument(message, text, value)
-    return scalarDecoding(message, place, jsonString(value))
+    return scalarDecoding(message, place, jsonString(value, place.name))
   }
   return scalarDecoding(message, place, parseScalar(text, place.name))
 }
@@ -64,13 +63,6 @@ const decodeDocument = (message: Decodable, text: string, value: unknown): Decod
 export const documentLeaves = (text: string, value: unknown, walk: (document: unknown) => Leaves): Leaves => {
   const leaves = walk(value)
   return leaves.inexact ? walk(parseJson(quoteLargeIntegers(text))) : leaves
-}
-
-/** A quoted JSON string is text, whatever it says. */
-export const jsonString = (value: unknown): ScalarValue => {
-  if (typeof value !== 'string' || value.length > MAX_TEXT_LENGTH)
-    throw new DecodeError(`the payload is text of more than ${MAX_TEXT_LENGTH} characters`)
-  return { value }
 }
 
 const commonDevice = (readings: readonly Reading[]): string | undefined => {

@@ -6,14 +6,12 @@ import { DecodeError } from '../core/errors.ts'
 import type { ReadingValue } from '../core/profile.ts'
 import type { Captures } from '../core/topic-pattern.ts'
 import { type Fields, readingName } from './fields.ts'
-import { MAX_TEXT_LENGTH } from './scalar.ts'
+import { MAX_TEXT_LENGTH, nameFault, shortened } from './limits.ts'
 
 /** More leaves are a document, not a measurement; they would flood the live state. */
 const MAX_READINGS = 5_000
 /** Deeper nesting is an attack on the stack. */
 const MAX_DEPTH = 32
-/** Longer names are data in the wrong place. */
-const MAX_NAME_LENGTH = 256
 
 /** What a profile says about the leaves; without it every leaf counts as it is. */
 export interface LeafRules {
@@ -88,7 +86,7 @@ export class Leaves {
     if (typeof value === 'number' && (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)) {
       this.inexact = true
       if (!Number.isFinite(value)) {
-        this.#leaveOut(`${cut(path)} is not a finite number`)
+        this.#leaveOut(`${shortened(path)} is not a finite number`)
         return
       }
     }
@@ -99,9 +97,15 @@ export class Leaves {
   #ruled(rules: LeafRules, value: ReadingValue, path: string): void {
     if (path === rules.timePath) return
     const name = rules.fixedName ?? rules.before + path + rules.after
+    // Before anything looks at it or remembers it.
+    const fault = nameFault(name)
+    if (fault !== undefined) {
+      this.#leaveOut(fault)
+      return
+    }
     const field = rules.fields.find(name)
     if (field?.ignore === true) return
-    const converted = rules.fields.convert(field, cut(name), value, undefined, rules.root)
+    const converted = rules.fields.convert(field, shortened(name), value, undefined, rules.root)
     if (converted === undefined) return
     if ('fault' in converted) {
       this.#leaveOut(converted.fault)
@@ -140,12 +144,7 @@ const ownText = (element: unknown, key: string): string | undefined => {
   return typeof text === 'string' && text !== '' ? text : undefined
 }
 
-const readingFault = (name: string, value: ReadingValue): string | undefined => {
-  if (name === '') return 'a value has no name'
-  if (name.length > MAX_NAME_LENGTH) return `the name ${cut(name)} is longer than ${MAX_NAME_LENGTH} characters`
-  if (typeof value === 'string' && value.length > MAX_TEXT_LENGTH)
-    return `${cut(name)} is text of ${value.length} characters, more than ${MAX_TEXT_LENGTH}`
-  return undefined
-}
-
-const cut = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text)
+const readingFault = (name: string, value: ReadingValue): string | undefined =>
+  typeof value === 'string' && value.length > MAX_TEXT_LENGTH
+    ? `${shortened(name)} is text of ${value.length} characters, more than ${MAX_TEXT_LENGTH}`
+    : nameFault(name)

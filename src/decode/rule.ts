@@ -5,11 +5,12 @@ import { DecodeError } from '../core/errors.ts'
 import type { DeviceProfile, ProfileRule } from '../core/profile.ts'
 import { type Captures, expandTemplate } from '../core/topic-pattern.ts'
 import { at, compileFields, type Fields, readingName } from './fields.ts'
-import { documentLeaves, jsonString, scalarPlace } from './generic.ts'
+import { documentLeaves, scalarPlace } from './generic.ts'
 import { parseJson } from './json-text.ts'
 import { Leaves } from './leaves.ts'
+import { nameFault } from './limits.ts'
 import { looksLikeJson, payloadText } from './payload.ts'
-import { parseScalar, type ScalarValue } from './scalar.ts'
+import { jsonString, parseScalar, type ScalarValue } from './scalar.ts'
 import { payloadTime } from './time-field.ts'
 
 export interface CompiledRule {
@@ -96,10 +97,12 @@ const decodeJson = (bound: Bound, device: string, text: string): Outcome => {
 
 const decodeScalar = (bound: Bound, device: string, name: string, text: string): Outcome => {
   const { fields } = bound
+  const fault = nameFault(name)
+  if (fault !== undefined) throw new DecodeError(fault)
   const field = fields.find(name)
   if (field?.ignore === true || fields.isMissing(text)) return { readings: NO_READINGS }
   const scalar: ScalarValue = looksLikeJson(text)
-    ? jsonString(parseJson(text))
+    ? jsonString(parseJson(text), name)
     : field?.type === 'string' || (field?.values !== undefined && Object.hasOwn(field.values, text))
       ? { value: text }
       : parseScalar(text, name)

@@ -4,20 +4,19 @@
 import { DecodeError } from '../core/errors.ts'
 import type { ReadingValue } from '../core/profile.ts'
 import { convertUnit, unitSpelling } from '../core/unit.ts'
+import { MAX_TEXT_LENGTH, nameFault, shortened } from './limits.ts'
 
 export interface ScalarValue {
   readonly value: ReadingValue
   readonly unit?: string
 }
 
-/** A longer text is a document, not a value. */
-export const MAX_TEXT_LENGTH = 4_096
 /** The longest spelling of a unit, with room to spare. */
 const MAX_UNIT_LENGTH = 16
 
 const PLAIN_NUMBER = /^[-+\d.eE]+$/
 const NUMBER_AND_UNIT = /^([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?)\s*(.*)$/su
-const NO_NUMBER = /^[-+]?(?:nan|inf|infinity)\s*(.*)$/isu
+const NO_NUMBER = /^[-+]?(?:nan|infinity|inf)(?!\p{L})\s*(.*)$/isu
 const NO_VALUE: ReadonlySet<string> = new Set(['null', 'undefined'])
 const SWITCHES: ReadonlyMap<string, boolean> = new Map([
   ['on', true],
@@ -31,6 +30,7 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 /** `text` is trimmed and not empty; `name` helps to tell what a percentage is of. */
 export const parseScalar = (text: string, name: string): ScalarValue => {
+  checkName(name)
   if (text.length > MAX_TEXT_LENGTH)
     throw new DecodeError(
       `the payload is text of ${text.length} characters, more than the ${MAX_TEXT_LENGTH} of a value`,
@@ -40,6 +40,19 @@ export const parseScalar = (text: string, name: string): ScalarValue => {
     if (state !== undefined) return { value: state }
   }
   return parseNumber(text, name) ?? parseWord(text, name)
+}
+
+/** A quoted JSON string is text, whatever it says. */
+export const jsonString = (value: unknown, name: string): ScalarValue => {
+  checkName(name)
+  if (typeof value !== 'string' || value.length > MAX_TEXT_LENGTH)
+    throw new DecodeError(`the payload is text of more than ${MAX_TEXT_LENGTH} characters`)
+  return { value }
+}
+
+const checkName = (name: string): void => {
+  const fault = nameFault(name)
+  if (fault !== undefined) throw new DecodeError(fault)
 }
 
 const parseNumber = (text: string, name: string): ScalarValue | undefined => {
@@ -64,17 +77,16 @@ const parseNumber = (text: string, name: string): ScalarValue | undefined => {
 
 /** Integers beyond 2^53 stay text: as numbers they would silently be others. */
 const checkedNumber = (number: number, text: string): number | string => {
-  if (!Number.isFinite(number)) throw new DecodeError(`${cut(text)} is too large for a number`)
+  if (!Number.isFinite(number)) throw new DecodeError(`${shortened(text)} is too large for a number`)
   return Number.isInteger(number) && !Number.isSafeInteger(number) && /^[-+]?\d+$/.test(text) ? text : number
 }
 
 const parseWord = (text: string, name: string): ScalarValue => {
   const noNumber = NO_NUMBER.exec(text)
   if (noNumber !== null && (noNumber[1] === '' || unitSpelling(noNumber[1] ?? '', name) !== undefined))
-    throw new DecodeError(`the payload says that there is no value: ${cut(text)}`)
-  if (NO_VALUE.has(text.toLowerCase())) throw new DecodeError(`the payload says that there is no value: ${cut(text)}`)
+    throw new DecodeError(`the payload says that there is no value: ${shortened(text)}`)
+  if (NO_VALUE.has(text.toLowerCase()))
+    throw new DecodeError(`the payload says that there is no value: ${shortened(text)}`)
   if (CONTROL.test(text)) throw new DecodeError('the payload is binary: it contains control characters')
   return { value: text }
 }
-
-const cut = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}…` : text)

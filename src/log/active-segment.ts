@@ -6,7 +6,7 @@ import { BLOCK_HEADER_BYTES, crcSeed, sealBlock } from './block.ts'
 import type { Channel } from './channel.ts'
 import type { FileHandle } from './file-system.ts'
 import { writeFully } from './file-system.ts'
-import { FILL_STEP_BYTES, MAX_DICTIONARY_BYTES, REDEFINE_BYTES } from './limits.ts'
+import { FILL_STEP_BYTES, FIRST_REDEFINE_BYTES, MAX_DICTIONARY_BYTES, REDEFINE_BYTES } from './limits.ts'
 import type { PendingBlock } from './pending-block.ts'
 import type { SegmentHeader } from './segment-header.ts'
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts'
@@ -156,10 +156,14 @@ export class ActiveSegment {
   #isNews(channel: Channel): boolean {
     if (channel.segment !== this.#serial) {
       channel.segment = this.#serial
+      channel.definitions = 0
       channel.entries = 0
       this.#channels.push(channel)
       this.#dictionaryBytes += channel.definition.length
-    } else if (this.#offset - channel.definedAt < REDEFINE_BYTES) return false
+    }
+    const distance = channel.definitions === 1 ? FIRST_REDEFINE_BYTES : REDEFINE_BYTES
+    if (channel.definitions > 0 && this.#offset - channel.definedAt < distance) return false
+    channel.definitions++
     channel.definedAt = this.#offset
     return true
   }

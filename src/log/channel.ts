@@ -23,8 +23,9 @@ export interface Channel extends ChannelName {
   /** Which block used it last, and its place in that block's list. */
   block: number
   slot: number
-  /** Which segment holds its definition, at which offset the last one stands, how many entries used it there. */
+  /** Which segment holds its definition, how often, at which offset the last one stands, how many entries used it there. */
   segment: number
+  definitions: number
   definedAt: number
   entries: number
 }
@@ -80,6 +81,7 @@ export class ChannelTable {
       block: -1,
       slot: 0,
       segment: -1,
+      definitions: 0,
       definedAt: 0,
       entries: 0,
     }

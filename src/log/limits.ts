@@ -45,7 +45,11 @@ export const MAX_DICTIONARY_BYTES = 1 * MIB
 export const MAX_CHANNELS = 65_536
 /** A footer holds a dictionary (bounded above, plus one block's topics) and one index point per INDEX_STEP_BYTES. */
 export const MAX_FOOTER_BYTES = 8 * MIB
-/** A channel is defined again when its last definition lies this far back, so that one destroyed block costs little more than itself. */
+/**
+ * A channel is defined a second time this far behind the first (another sector of the disk), and then at this distance, so
+ * that a destroyed block costs little more than itself also where no footer repeats the definitions.
+ */
+export const FIRST_REDEFINE_BYTES = 4 * KIB
 export const REDEFINE_BYTES = 1 * MIB
 /** Distance of the index points in a footer: one read of a reader. */
 export const INDEX_STEP_BYTES = 64 * KIB

@@ -41,8 +41,8 @@
 //   Marks have channel 0 and a JSON payload (core/contract.ts).
 //
 // DEFINITION of a channel: varint channel (never 0), varint length and text of the source, the same of the topic
-//   Stands in the first block of a segment that uses the channel, and again in blocks more than 1 MiB behind its last
-//   definition. Within one file a channel never means two things.
+//   Stands in the first block of a segment that uses the channel, and again in later ones (4 KiB behind the first, then every
+//   MiB). Within one file a channel never means two things.
 //
 // FOOTER    a block of kind 2, number of entries 0, seq = the last one + 1:
 //    56 u64 last seq  64 u64 earliest and 72 u64 latest wall clock, µs  80 u64 monotonic clock of the last entry, µs

@@ -66,20 +66,19 @@ export const recoverLog = async (options: RecoveryOptions): Promise<Recovered> =
     last = Math.max(last, found.facts.last)
     clean = found.sealedBy === 'closed'
   }
-  const skipped = clean ? last : last + UNCLEAN_SKIP
-  if (!clean) {
-    logger.warn({ lastSeq: last, nextSeq: skipped + 1 }, 'the log was not closed; seqs are skipped')
-    marks.push({ first: last + 1, last: skipped, count: 0, reason: 'unclean-stop', time: wallMs() })
-  }
   const settled = await highestCursor(options)
-  if (settled > skipped) {
-    const detail = 'the log is older than its cursors'
-    logger.warn({ lastSeq: last, cursorSeq: settled }, detail)
-    // Only a log that was taken away, or put back from a copy, is behind: those seqs were given once.
-    marks.push({ first: skipped + 1, last: settled, count: 0, reason: 'corrupt', time: wallMs(), detail })
-  }
-  return { logId, segments, last, next: Math.max(skipped, settled) + 1, marks, hasSpare }
+  const skipped = Math.max(clean ? last : last + UNCLEAN_SKIP, settled)
+  // First of all marks: readers look for the reason of a hole in the entry behind it.
+  if (skipped > last) marks.unshift(skipMark(last + 1, skipped, clean, wallMs()))
+  if (skipped > last) logger.warn({ lastSeq: last, nextSeq: skipped + 1, clean }, 'seqs are skipped')
+  return { logId, segments, last, next: skipped + 1, marks, hasSpare }
 }
+
+/** After a clean close, only cursors that are ahead make the log skip: it was taken away, or put back from a copy. */
+const skipMark = (first: Seq, last: Seq, clean: boolean, time: number): LossMark =>
+  clean
+    ? { first, last, count: 0, reason: 'corrupt', time, detail: 'the log is older than its cursors' }
+    : { first, last, count: 0, reason: 'unclean-stop', time }
 
 interface Found {
   readonly header: SegmentHeader

@@ -61,6 +61,8 @@ export class Writer {
     this.#options = options
     this.#queue = options.queue
     this.#lastArrivalMs = options.clock.monotonicMs()
+    // Until a dense stream shows itself, nobody waits.
+    this.#gapMs = MAX_GAP_DELAYS * options.commitDelayMs
   }
 
   /** Takes the message, or settles it with an error in a later turn. */
@@ -75,14 +77,16 @@ export class Writer {
     else refuse(settled, this.#refusalError(refusal, message))
   }
 
-  /** One attempt to have a segment, so that the first message does not wait for it. Trouble is left to the first commit. */
+  /** One attempt to have a segment, filled ahead, so that the first message does not wait for it. Trouble is left to the first commit. */
   async prepare(): Promise<void> {
     if (this.#options.obstacle() !== undefined) return
     try {
       this.segment ??= await this.#options.createSegment(this.#queue.firstWaiting)
     } catch (error) {
       this.#options.logger.warn({ error: describe(error) }, 'a segment cannot be created')
+      return
     }
+    await this.#fill(this.segment)
   }
 
   /** Commits now what waits; resolves when that is durable, or cannot be for now. */
@@ -220,10 +224,12 @@ export class Writer {
   }
 
   async #write(segment: ActiveSegment, blocks: readonly PendingBlock[]): Promise<void> {
+    let bytes = 0
     for (const block of blocks) {
-      this.#commitBytes += (block.end - this.#commitBytes) * SMOOTHING
       await segment.write(block)
+      bytes += block.end
     }
+    this.#commitBytes += (bytes - this.#commitBytes) * SMOOTHING
     if (segment.full) await segment.seal('rolled')
     await segment.commit()
   }
@@ -255,7 +261,11 @@ export class Writer {
       if (!this.#closing) await this.prepare()
       return
     }
-    if (this.#closing || this.#commitBytes >= FILL_BELOW_COMMIT_BYTES) return
+    if (!this.#closing) await this.#fill(segment)
+  }
+
+  async #fill(segment: ActiveSegment): Promise<void> {
+    if (this.#commitBytes >= FILL_BELOW_COMMIT_BYTES) return
     try {
       await segment.fill()
     } catch (error) {

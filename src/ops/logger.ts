@@ -2,7 +2,7 @@
 // that journald strips. Written synchronously, so the last line before an exit is not lost. Secrets do not pass.
 
 import { fstatSync, writeSync } from 'node:fs'
-import { pino } from 'pino'
+import { type Logger as PinoLogger, pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { Logger } from '../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
@@ -38,22 +38,18 @@ const priorities: Readonly<Record<number, string>> = {
   60: '<2>',
 }
 
-export const createLogger = (options: LoggerOptions): RootLogger => {
-  const root = pino(
-    {
-      level: options.level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: {
-        level: (label) => ({ level: label }),
-        log: presentable,
-        bindings: presentable,
+export const createLogger = (options: LoggerOptions): RootLogger =>
+  wrap(
+    pino(
+      {
+        level: options.level,
+        base: null,
+        timestamp: pino.stdTimeFunctions.isoTime,
+        formatters: { level: (label) => ({ level: label }), log: presentable },
       },
-    },
-    destination(options.format, options.write ?? writeStderr),
+      destination(options.format, options.write ?? writeStderr),
+    ),
   )
-  return root as RootLogger
-}
 
 /** The level that a flag or TIDEGATE_LOG_LEVEL names; undefined when there is no such level. */
 export const parseLogLevel = (text: string): LogLevel | undefined => logLevels.find((level) => level === text)
@@ -74,6 +70,16 @@ export const isJournal = (journalStream: string | undefined, fd: number): boolea
     return false // a closed descriptor is nobody's stream
   }
 }
+
+// The methods are pino's own: those below the level do nothing at all.
+const wrap = (logger: PinoLogger): RootLogger => ({
+  trace: logger.trace.bind(logger),
+  debug: logger.debug.bind(logger),
+  info: logger.info.bind(logger),
+  warn: logger.warn.bind(logger),
+  error: logger.error.bind(logger),
+  child: (bindings) => wrap(logger.child(presentable(bindings))),
+})
 
 const destination = (format: LogFormat, write: (line: string) => void) => {
   switch (format) {
@@ -96,7 +102,7 @@ const destination = (format: LogFormat, write: (line: string) => void) => {
 }
 
 // pino calls this only for lines that are written, so walking the fields is cheap enough.
-const presentable = (fields: Record<string, unknown>): Record<string, unknown> =>
+const presentable = (fields: object): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? errorFields(value) : redact(value)]),
   )

@@ -37,6 +37,8 @@ export class Device {
     const present = this.readings.get(reading.name)
     if (present !== undefined && present.seq > reading.seq) return false
     this.readings.set(reading.name, reading)
+    // It has just spoken; the gateway's own word about it comes with the next list.
+    if (this.info?.stale === true) this.info = { ...this.info, stale: false }
     if (present !== undefined) return false
     this.#names = undefined
     return true

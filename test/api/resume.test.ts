@@ -15,8 +15,9 @@ const randomFrom = (seed: number) => () => {
 /** A log whose reads take a random number of turns, in which anything may happen. */
 const lingeringLog = (random: () => number): MemoryLog => {
   const log = memoryLog()
+  const open = log.reader
   const reader = (): LogReader => {
-    const inner = log.reader()
+    const inner = open()
     return {
       read: async (after, limit) => {
         for (let turns = Math.floor(random() * 4); turns > 0; turns--) await nextTurn()
@@ -87,6 +88,7 @@ test('long polls that follow each other amid traffic get everything once and in 
       const response = await fetch(`${url}/api/v1/readings?device=device/${parity}&after=${after}&wait=5s&limit=7`)
       if (response.status === 204) break
       const body = await response.json()
+      if (response.status !== 200) throw new Error(JSON.stringify(body))
       seqs.push(...body.readings.map(({ seq }: { seq: number }) => seq))
       after = body.seq
     }

@@ -120,7 +120,7 @@ test('an invalid Pack is refused with the record that is wrong', async (t) => {
     [[{ n: 'a', vd: '*' }], /base64url/],
     [[{ n: 'a', v: 1, t: 1e300 }], /time is out of range/],
     [[{ bv: 1e308, n: 'a', v: 1e308 }], /not finite/],
-    [[{ n: 'x'.repeat(600), v: 1 }], /longer than 512/],
+    [[{ bn: 'x'.repeat(4000), n: 'x'.repeat(600), v: 1 }], /the name is longer than 4096/],
     [[{ n: 'x', vs: 'x'.repeat(5000) }], /longer than 4096/],
     [Array.from({ length: 5001 }, () => ({ n: 'a', v: 1 })), /more than 5000/],
   ]

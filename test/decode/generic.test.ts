@@ -159,6 +159,7 @@ test('a leaf that cannot be a reading is left out and named; the others count', 
     'fault: a is text of 4097 characters, more than 4096 (and 1 more)',
   ])
   t.match(value(`{"${'n'.repeat(300)}":1,"b":2}`), ['b=2', /longer than 256/])
+  t.match(value('21.5', `house/${'n'.repeat(300)}`), [/longer than 256/])
 })
 
 test('integers beyond 2^53 keep their digits as text', async (t) => {

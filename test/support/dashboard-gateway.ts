@@ -9,6 +9,7 @@ import { createRouter } from '../../src/decode/router.ts'
 import { Live } from '../../src/live/live.ts'
 import { rememberingLogger, rememberingMeter } from './context.ts'
 import { memoryLog } from './memory-log.ts'
+import { until } from './until.ts'
 
 export interface DashboardGateway {
   readonly url: string
@@ -69,10 +70,14 @@ export const dashboardGateway = async (
   })
 
   const start = async () => {
+    await until('what was published is durable', () => log.durable === (log.entries.at(-1)?.seq ?? 0))
     const [logger, meter] = [rememberingLogger(), rememberingMeter()]
     const live = new Live({ decode, reader: () => log.reader(), durable: () => log.durable, clock, meter, logger })
     await live.start(new AbortController().signal)
-    const unfeed = log.onDurable((entries) => live.feed(entries))
+    // The log in memory has a clock of its own.
+    const unfeed = log.onDurable((entries) =>
+      live.feed(entries.map((entry) => ({ ...entry, monotonicMs: entry.monotonicMs + aheadMs }))),
+    )
     const hash = token === undefined ? undefined : `sha256:${createHash('sha256').update(token).digest('hex')}`
     const server = createServer({
       listen: { host: '127.0.0.1', port },

@@ -50,7 +50,7 @@ test('values on the dashboard', needs('chromium'), async (t) => {
   t.test('keeps hostile names and values inert, and cuts what is long', async (t) => {
     const gateway = await dashboardGateway(t, { web })
     const markup = '<img src=x onerror="document.title=1"><script>alert(1)</script>'
-    gateway.publish(`sensors/${markup}`, JSON.stringify({ [markup]: markup, __proto__: 1, long: 'x'.repeat(50_000) }))
+    gateway.publish(`sensors/${markup}`, JSON.stringify({ [markup]: markup, __proto__: 1, long: 'x'.repeat(4_000) }))
     gateway.publish('__proto__/constructor', '"><svg onload=alert(1)>')
     gateway.publish('rtl/\u202egnp.exe/مستشعر', 'حار 🌡️\u202e')
     gateway.publish(`${'deep/'.repeat(60)}${'n'.repeat(500)}`, '{"a":1}')

@@ -1,14 +1,7 @@
 // One AMQP 1.0 connection with one sending link. Deliveries are unsettled until the peer's disposition comes; what that
 // means is told to the Publication. It is used once and never reopened: rhea's own reconnecting is off.
 
-import {
-  type AmqpError,
-  type Connection,
-  create_container,
-  type EventContext,
-  message as messageFormat,
-  type Sender,
-} from 'rhea'
+import rhea, { type AmqpError, type Connection, type EventContext, type Sender } from 'rhea'
 import type { WriteResult } from '../../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../../core/errors.ts'
 import type { LinkSettings } from '../link-settings.ts'
@@ -53,7 +46,7 @@ export class Amqp1Link {
     this.#describe = describeMessage
     this.#onLost = onLost
     const { settings } = target
-    const container = create_container({ id: target.containerId })
+    const container = rhea.create_container({ id: target.containerId })
     const options = {
       host: settings.host,
       port: settings.port,
@@ -134,7 +127,7 @@ export class Amqp1Link {
       content_type: message.contentType,
       creation_time: new Date(message.timeMs),
       application_properties: properties,
-      body: messageFormat.data_section(message.body),
+      body: rhea.message.data_section(message.body),
     })
     this.#unsettled.set(delivery, posting)
   }

@@ -2,7 +2,7 @@
 // settles a message after it was taken. The embedded upstream of `tidegate run`, and `tidegate receive --listen`.
 
 import type { AddressInfo, Socket } from 'node:net'
-import { create_container, type EventContext, type Receiver } from 'rhea'
+import rhea, { type EventContext, type Receiver } from 'rhea'
 import { describe, systemCode, TidegateError } from '../../core/errors.ts'
 import type { Incoming, Outcome } from '../incoming.ts'
 
@@ -35,7 +35,7 @@ const CLOSE_TIMEOUT_MS = 1_000
 
 /** Rejects with TG_PORT_IN_USE or TG_LISTEN_FAILED. */
 export const startListener = async (options: ListenerOptions): Promise<Listener> => {
-  const container = create_container({ id: 'tidegate-receiver' })
+  const container = rhea.create_container({ id: 'tidegate-receiver' })
   const sockets = new Set<Socket>()
   const fault = (reason: string) => options.onFault?.(reason)
   listenTo(container, options, fault)
@@ -77,7 +77,7 @@ export const startListener = async (options: ListenerOptions): Promise<Listener>
 }
 
 const listenTo = (
-  container: ReturnType<typeof create_container>,
+  container: ReturnType<typeof rhea.create_container>,
   options: ListenerOptions,
   fault: (reason: string) => void,
 ): void => {
@@ -174,7 +174,7 @@ const toBody = (body: unknown): Buffer => {
 }
 
 const closeServer = async (
-  server: ReturnType<ReturnType<typeof create_container>['listen']>,
+  server: ReturnType<ReturnType<typeof rhea.create_container>['listen']>,
   sockets: Set<Socket>,
 ): Promise<void> => {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))

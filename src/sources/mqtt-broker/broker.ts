@@ -5,45 +5,11 @@
 //   of clients are delivered by ingest.ts when the log accepts them; its own $SYS notices go nowhere.
 // - persistence: sessions.ts, retained.ts and open-publishes.ts, bounded; nothing of it is reached through aedes's streams.
 
+import { EventEmitter } from 'node:events'
 import { Aedes, type Client, type PublishPacket } from 'aedes'
-import type { Connection } from './connection.ts'
+import type { BrokerClient, BrokerEvents, Done } from './broker-events.ts'
 import { MAX_CLIENT_ID_BYTES, MAX_LEVELS, MAX_OPEN_PER_CLIENT } from './limits.ts'
-import type { Qos } from './packet.ts'
 import { Persistence, SESSION_PRESENT } from './persistence.ts'
-
-/** What of an aedes client is used; `will` and the life cycle flags are not in its types. */
-export interface BrokerClient {
-  readonly id: string
-  readonly clean: boolean
-  readonly closed: boolean
-  readonly conn: Connection
-  readonly will: PublishPacket | null
-}
-
-type Done = (error?: Error | null) => void
-
-/** What aedes asks for; implemented by source.ts. */
-export interface BrokerEvents {
-  /** A well-formed CONNECT was accepted. True if a session goes on. */
-  connected(client: BrokerClient): boolean
-  /** CONNACK has been sent. */
-  ready(client: BrokerClient): void
-  /** A PUBLISH, or a will when `client.will` is the packet. `done` lets aedes acknowledge, or close the client. */
-  published(client: BrokerClient, packet: PublishPacket, done: Done): void
-  /** False refuses the subscription. */
-  subscribing(client: BrokerClient, filter: string, qos: Qos): boolean
-  /** SUBACK has been written. */
-  subscribed(client: BrokerClient, filter: string, qos: Qos): void
-  unsubscribed(client: BrokerClient, filters: readonly string[]): void
-  /** Resolves when a restart would know the client's subscriptions. */
-  remembered(): Promise<void>
-  /** PUBACK or PUBCOMP. */
-  acknowledged(client: BrokerClient, packetId: number): void
-  /** PUBREC. */
-  received(client: BrokerClient, packetId: number): void
-  /** PUBREL. */
-  released(client: BrokerClient, packetId: number): void
-}
 
 interface AedesInternals {
   readonly clients: Readonly<Record<string, BrokerClient | undefined>>
@@ -85,6 +51,7 @@ export class Broker extends Aedes {
         done(null, granted ? subscription : null)
       },
     })
+    EventEmitter.prototype.on.call(this, 'error', (error: unknown) => events.failed(error))
     this.on('clientReady', (client) => events.ready(own(client)))
     this.on('subscribe', (subscriptions, client) => {
       for (const { topic, qos } of subscriptions)

@@ -41,7 +41,7 @@ export const readConnect = (
   const fields = new Fields(bytes, start, end)
 
   const protocol = fields.next()
-  const expected = protocol === undefined ? undefined : NAMES[bytes.latin1Slice(protocol.start, protocol.end)]
+  const expected = protocol === undefined ? undefined : NAMES[bytes.toString('latin1', protocol.start, protocol.end)]
   if (expected === undefined) return { reason: 'not-mqtt', detail: 'the protocol name is not MQTT' } // [MQTT-3.1.2-1]
   const level = fields.byte()
   if (level === undefined) return cutShort

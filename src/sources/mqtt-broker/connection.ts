@@ -74,9 +74,9 @@ export class Connection extends Duplex {
     this.#events = events
     this.#guard = new Guard(options.maxPacketBytes, {
       connect: (bytes, connect) => this.#connect(bytes, connect),
-      packets: (bytes) => this.#hold(bytes, false),
+      packets: (bytes) => this.#keep(bytes, false),
       ping: (bytes) => this.#ping(bytes),
-      disconnect: (bytes) => this.#hold(bytes, true),
+      disconnect: (bytes) => this.#keep(bytes, true),
     })
     this.on('error', () => this.#clearTimers())
     transport.on('data', (chunk: Buffer) => this.#take(chunk))
@@ -217,11 +217,11 @@ export class Connection extends Duplex {
     clearTimeout(this.#deadline)
     this.#deadline = undefined
     if (connect.keepAliveSeconds > 0) this.#watchKeepAlive(connect.keepAliveSeconds * 1_500)
-    this.#hold(bytes, false)
+    this.#keep(bytes, false)
     this.#events.connected(this, connect)
   }
 
-  #hold(bytes: Buffer, isDisconnect: boolean): void {
+  #keep(bytes: Buffer, isDisconnect: boolean): void {
     if (this.destroyed || this.#refused) return
     this.#held.push({ bytes, isDisconnect })
     this.#heldBytes += bytes.length
@@ -230,7 +230,7 @@ export class Connection extends Duplex {
   // Answered here, so that a client whose messages wait for the log does not take the gateway for dead.
   #ping(bytes: Buffer): void {
     if (this.ready) this.write(PINGRESP)
-    else this.#hold(bytes, false)
+    else this.#keep(bytes, false)
   }
 
   #watchKeepAlive(timeoutMs: number): void {

@@ -6,12 +6,10 @@ import type { PublishPacket } from 'aedes'
 import type { Intake, Message, Meter, Origin, Seq } from '../../core/contract.ts'
 import { describe, TidegateError } from '../../core/errors.ts'
 import type { Owed } from './acknowledgements.ts'
-import type { BrokerClient } from './broker.ts'
+import type { BrokerClient, Done } from './broker-events.ts'
 import { clientHash, type OpenPublish, type OpenPublishes, publishCrc } from './open-publishes.ts'
 import type { Publication } from './packet.ts'
 import type { Refusals } from './refusal.ts'
-
-type Done = (error?: Error | null) => void
 
 /** One PUBLISH from its arrival to its acknowledgement. */
 interface Arrival extends Owed {
@@ -107,7 +105,7 @@ export class Ingest {
     if (isRetransmission && known.state !== 'lost') {
       this.#parts.meter.add('mqtt_retransmissions_total', { source: this.#parts.source })
       if (known.state === 'durable') this.#settle(arrival, undefined)
-      else (known.waiting ??= []).push((error) => this.#settle(arrival, error))
+      else known.waiting.push((error) => this.#settle(arrival, error))
       return
     }
     this.#store(arrival, origin, this.#parts.open.open(origin, crc, 'pending'), !isRetransmission)
@@ -138,10 +136,8 @@ export class Ingest {
     this.#countSettled(error, seq)
     if (open !== undefined) {
       open.state = error === undefined ? 'durable' : 'lost'
-      const { waiting } = open
-      open.waiting = undefined
       this.#settle(arrival, error)
-      for (const settle of waiting ?? []) settle(error)
+      for (const settle of open.waiting.splice(0)) settle(error)
     } else this.#settle(arrival, error)
     this.#tellDrained()
   }

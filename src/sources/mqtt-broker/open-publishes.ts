@@ -13,7 +13,7 @@ export interface OpenPublish {
   /** 'lost': the log failed it; it was passed on to subscribers already, and is stored when it comes again. */
   state: 'pending' | 'durable' | 'lost'
   /** Retransmissions that wait for it to be durable. */
-  waiting: ((lost: boolean) => void)[] | undefined
+  readonly waiting: ((error: Error | undefined) => void)[]
 }
 
 export const clientHash = (clientId: string): number => crc32(clientId)
@@ -46,7 +46,7 @@ export class OpenPublishes {
       ofClient = new Map()
       this.#byClient.set(origin.clientHash, ofClient)
     }
-    const publish: OpenPublish = { crc, state, waiting: undefined }
+    const publish: OpenPublish = { crc, state, waiting: [] }
     ofClient.set(origin.packetId, publish)
     this.#size++
     return publish

@@ -22,6 +22,9 @@ export const PINGRESP = Buffer.from([0xd0, 0])
 
 export type Qos = 0 | 1 | 2
 
+/** Delivery is at the lower of the published and the granted QoS ([MQTT-3.8.4-6]). */
+export const lowerQos = (one: Qos, other: Qos): Qos => (one === 0 || other === 0 ? 0 : one === 1 ? 1 : other)
+
 /** An Application Message on its way to subscribers. */
 export interface Publication {
   readonly topic: string

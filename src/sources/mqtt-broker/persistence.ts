@@ -3,7 +3,7 @@
 
 import { Readable } from 'node:stream'
 import type { Subscription } from 'aedes'
-import type { BrokerClient, BrokerEvents } from './broker.ts'
+import type { BrokerClient, BrokerEvents } from './broker-events.ts'
 
 interface Identified {
   readonly cmd: string

@@ -40,8 +40,9 @@ export class Routes<Target> {
       }
       level = child
     }
-    if (isOpen) (level.open ??= new Set()).add(target)
-    else (level.targets ??= new Set()).add(target)
+    const ending = isOpen ? 'open' : 'targets'
+    level[ending] ??= new Set()
+    level[ending].add(target)
     this.#size++
     return true
   }

@@ -4,7 +4,7 @@
 
 import type { Connection } from './connection.ts'
 import { MAX_OUTGOING_IN_FLIGHT, MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES } from './limits.ts'
-import { encodePublish, encodePubrel, type Publication, type Qos } from './packet.ts'
+import { encodePublish, encodePubrel, lowerQos, type Publication, type Qos } from './packet.ts'
 import type { RetainedMessage } from './retained.ts'
 
 /** One Topic Filter of one session. */
@@ -105,7 +105,7 @@ export class Session {
    */
   deliver(publication: Publication, retain: boolean, own: () => Buffer): boolean {
     this.#offered = undefined
-    const qos = publication.qos < this.#offeredQos ? publication.qos : this.#offeredQos
+    const qos = lowerQos(publication.qos, this.#offeredQos)
     if (qos === 0) {
       const connection = this.#connection
       if (connection === undefined || !connection.ready) return false
@@ -196,7 +196,7 @@ export class Session {
       if (next.done === true) this.#retained.delete(filter)
       else {
         const { topic, payload } = next.value
-        const granted = next.value.qos < qos ? next.value.qos : qos
+        const granted = lowerQos(next.value.qos, qos)
         if (granted === 0) connection.write(encodePublish(topic, payload, 0, true, false, 0))
         // Costs no memory of its own: the payload is the retained one, and the window bounds their number.
         else this.#send(connection, { topic, payload, qos: granted, retain: true, bytes: 0, released: false })

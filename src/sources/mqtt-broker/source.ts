@@ -6,7 +6,8 @@ import type { Command, Health, Intake, Source, SourceContext } from '../../core/
 import { describe, TidegateError } from '../../core/errors.ts'
 import { withDeadline } from '../../core/time.ts'
 import { topicNameFault } from '../../core/topic.ts'
-import { Broker, type BrokerClient, type BrokerEvents } from './broker.ts'
+import { Broker } from './broker.ts'
+import type { BrokerClient, BrokerEvents } from './broker-events.ts'
 import { Checkpoint } from './checkpoint.ts'
 import type { Connection } from './connection.ts'
 import { Ingest } from './ingest.ts'
@@ -125,13 +126,13 @@ export class MqttBrokerSource implements Source {
     }
   }
 
-  #become(state: Health['state'], reason = state): void {
+  #become(state: Health['state'], reason: string = state): void {
     const since = this.#context.clock.wallMs()
     this.#health = state === 'ok' ? { state, since } : { state, since, reason }
   }
 
   #assemble(intake: Intake): Running {
-    const { name: source, meter, logger } = this.#context
+    const { name: source, meter } = this.#context
     const ingest = new Ingest({
       source,
       intake,
@@ -145,7 +146,6 @@ export class MqttBrokerSource implements Source {
       durable: (seq) => this.#checkpoint.durable(seq),
     })
     const broker = new Broker(this.#brokerEvents(ingest))
-    broker.on('error', (error: unknown) => logger.error({ source, reason: describe(error) }, 'mqtt broker failed'))
     const listener = new Listener(
       { ...this.#settings, source },
       {
@@ -164,6 +164,7 @@ export class MqttBrokerSource implements Source {
   }
 
   #brokerEvents(ingest: Ingest): BrokerEvents {
+    const { name, logger } = this.#context
     return {
       connected: ({ id, clean, conn }) => {
         const { session, present } = this.#sessions.open(id, clean, conn)
@@ -174,6 +175,7 @@ export class MqttBrokerSource implements Source {
         client.conn.open()
         this.#session(client)?.resume()
       },
+      failed: (error) => logger.error({ source: name, reason: describe(error) }, 'mqtt broker failed'),
       published: (client, packet, done) => ingest.take(client, packet, done),
       subscribing: (client, filter, qos) => {
         const session = this.#session(client)

@@ -1,0 +1,168 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'tap'
+import type { SegmentFacts } from '../../src/log/retention.ts'
+import { decideRetention, unsettledIn } from '../../src/log/retention.ts'
+import { rememberingMeter, turnableClock } from '../support/context.ts'
+import { temporaryDirectory } from '../support/directory.ts'
+import { appendAll, lossMarks, message, openTestLog, readAll, texts } from '../support/durable-log.ts'
+import { faultyDisk } from '../support/faulty-disk.ts'
+import { until } from '../support/until.ts'
+
+const HOUR = 3_600_000
+
+/** A segment of 100 messages and 1,000 bytes that was written during the hour before `endedHours`. */
+const facts = (number: number, endedHours: number, more: Partial<SegmentFacts> = {}): SegmentFacts => ({
+  first: number * 100 + 1,
+  last: number * 100 + 100,
+  messages: 100,
+  bytes: 1_000,
+  bootId: 'now',
+  synced: true,
+  createdMs: (endedHours - 1) * HOUR,
+  createdMonotonicMs: (endedHours - 1) * HOUR,
+  endedMs: endedHours * HOUR,
+  endedMonotonicMs: endedHours * HOUR,
+  ...more,
+})
+const at = (hours: number, wallMs = hours * HOUR) => ({
+  bootId: 'now',
+  synced: true,
+  wallMs,
+  monotonicMs: hours * HOUR,
+})
+const limits = (more: object = {}) =>
+  ({ bytes: 1e9, maxAgeMs: 1e12, whenFull: 'dropOldest', ...more }) as Parameters<typeof decideRetention>[1]
+const numbers = (segments: readonly SegmentFacts[]) => segments.map(({ first }) => (first - 1) / 100)
+const ALL = Number.POSITIVE_INFINITY
+
+test('as many of the oldest segments go as are over the size', (t) => {
+  const segments = [facts(0, 1), facts(1, 2), facts(2, 3), facts(3, 4)]
+  t.strictSame(numbers(decideRetention(segments, limits({ bytes: 4_000 }), ALL, at(4)).remove), [])
+  t.strictSame(numbers(decideRetention(segments, limits({ bytes: 2_500 }), ALL, at(4)).remove), [0, 1])
+  t.strictSame(numbers(decideRetention(segments, limits({ bytes: 0 }), ALL, at(4)).remove), [0, 1, 2, 3])
+  t.end()
+})
+
+test('segments go when their newest entry is too old', (t) => {
+  const segments = [facts(0, 1), facts(1, 2), facts(2, 3)]
+  t.strictSame(numbers(decideRetention(segments, limits({ maxAgeMs: 2 * HOUR }), ALL, at(4.5)).remove), [0, 1])
+  t.end()
+})
+
+test('a wall clock that jumps within a boot deletes nothing', (t) => {
+  const segments = [facts(0, 1), facts(1, 2, { endedMs: 0 }), facts(2, 3, { createdMs: 1e13, endedMs: 1e13 })]
+  for (const wallMs of [0, 1e13, 1e15])
+    t.strictSame(decideRetention(segments, limits({ maxAgeMs: 10 * HOUR }), ALL, at(4, wallMs)).remove, [])
+  t.end()
+})
+
+test('between boots the time counts only where the clock had been set on both sides', (t) => {
+  const before = { bootId: 'before' }
+  const maxAge = limits({ maxAgeMs: 100 * HOUR })
+  const off = [facts(0, 1, before), facts(1, 2, before)]
+  t.strictSame(numbers(decideRetention(off, maxAge, ALL, at(5, 200 * HOUR)).remove), [0, 1], 'off for a week')
+  const unset = [facts(0, 1, { ...before, synced: false }), facts(1, 2, { ...before, synced: false })]
+  t.strictSame(decideRetention(unset, maxAge, ALL, at(5, 200 * HOUR)).remove, [], 'clock of 1970, then of today')
+  t.strictSame(decideRetention(off, maxAge, ALL, { ...at(5, 200 * HOUR), synced: false }).remove, [])
+  t.strictSame(decideRetention(off, maxAge, ALL, at(5, 0)).remove, [], 'clock set back')
+  t.end()
+})
+
+test('with refuse, what is not settled stays and the log is full; with dropOldest it goes', (t) => {
+  const segments = [facts(0, 1), facts(1, 2), facts(2, 3)]
+  const refuse = decideRetention(segments, limits({ bytes: 500, whenFull: 'refuse' }), 150, at(4))
+  t.strictSame(numbers(refuse.remove), [0])
+  t.equal(refuse.full, true)
+  const settled = decideRetention(segments, limits({ bytes: 500, whenFull: 'refuse' }), 300, at(4))
+  t.strictSame(numbers(settled.remove), [0, 1, 2])
+  t.equal(settled.full, false)
+  const drop = decideRetention(segments, limits({ bytes: 500 }), 0, at(4))
+  t.strictSame(numbers(drop.remove), [0, 1, 2])
+  t.equal(drop.full, false)
+  t.end()
+})
+
+test('the loss counts exactly what was not settled, without marks', (t) => {
+  const segments = [facts(0, 1), facts(1, 2, { messages: 30 }), facts(2, 3)]
+  t.equal(unsettledIn(segments, 300), undefined)
+  t.strictSame(unsettledIn(segments, 0), { first: 1, last: 300, count: 230 })
+  t.strictSame(unsettledIn(segments, 150), { first: 151, last: 300, count: 130 })
+  t.strictSame(unsettledIn(segments, 250), { first: 251, last: 300, count: 50 })
+  t.end()
+})
+
+const SMALL = { segmentBytes: 65_536, maxBytes: 5 * 65_536 }
+const sizeOf = async (directory: string) =>
+  (await readdir(join(directory, 'log'))).filter((name) => name.endsWith('.seg') || name === 'spare').length * 65_536
+
+test('the log stays within its size, and what sinks had settled goes without a mark', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const log = await openTestLog(t, directory, SMALL)
+  for (let from = 0; from < 2_000; from += 50) {
+    await appendAll(log, texts(50, 500, from))
+    log.settledUpTo(log.durable)
+  }
+  await until('it is within its size', () => log.info().bytes <= SMALL.maxBytes)
+  t.ok((await sizeOf(directory)) <= SMALL.maxBytes)
+  t.ok(log.info().bytes > SMALL.maxBytes / 2)
+  const { entries, gaps } = await readAll(log.reader())
+  t.strictSame(lossMarks(entries), [])
+  t.strictSame(gaps, [{ first: 1, last: log.info().first - 1, reason: 'retention' }])
+  t.strictSame(log.info().lost, {})
+})
+
+test('what no sink had settled goes with a loss mark that is durable before the file is removed', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const disk = faultyDisk()
+  const meter = rememberingMeter()
+  const log = await openTestLog(t, directory, { ...SMALL, fileSystem: disk, meter })
+  const marks: { first: number; last: number; count: number; reason: string }[] = []
+  const removed: number[] = []
+  log.onDurable((entries) => {
+    marks.push(...(lossMarks(entries) as typeof marks))
+    removed.push(disk.done.filter((call) => /^(unlink|rename spare)/.test(call)).length)
+    if (removed.at(-1) !== 0 && marks.length === 0) t.fail('removed before the mark was durable')
+  })
+  log.settledUpTo(10)
+  for (let from = 0; from < 1_000; from += 50) await appendAll(log, texts(50, 500, from))
+  await until('segments are removed', () => log.info().bytes <= SMALL.maxBytes && log.info().first > 1)
+  t.match(marks[0], { first: 11, count: Number, reason: 'retention' })
+  const lost = marks.reduce((sum, { count }) => sum + count, 0)
+  const last = marks.at(-1)?.last ?? 0
+  t.equal(last, log.info().first - 1, 'the marks name exactly what is gone')
+  t.ok(lost > 0 && lost <= last - 10)
+  t.strictSame(log.info().lost, { retention: lost })
+  t.equal(meter.values.get('lost_messages_total{reason=retention}'), lost)
+})
+
+test('with refuse the log stops when it is full, and goes on when sinks have settled', async (t) => {
+  const log = await openTestLog(t, await temporaryDirectory(t), { ...SMALL, whenFull: 'refuse' })
+  let appended = 0
+  while (log.info().state === 'ok' && appended < 5_000) {
+    void log.deliver(message('x'.repeat(500))).catch(() => undefined)
+    appended++
+    await log.deliver(message('y')).catch(() => undefined).constructor
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until('it refuses', () => log.info().state === 'refusing')
+  t.match(log.info().reason, /maxBytes.*refuse/)
+  const { durable } = log
+  t.equal((await readAll(log.reader(), 0, 1_000)).entries.length, durable, 'nothing is lost')
+  const late = log.deliver(message('late'))
+  log.settledUpTo(durable)
+  await late
+  t.equal(log.info().state, 'ok')
+})
+
+test('segments go by age while nothing is written', async (t) => {
+  const clock = turnableClock()
+  const directory = await temporaryDirectory(t)
+  const log = await openTestLog(t, directory, { clock, segmentBytes: 4_096, maxAgeMs: 10 * HOUR })
+  log.settledUpTo(Number.POSITIVE_INFINITY)
+  for (let from = 0; from < 100; from += 10) await appendAll(log, texts(10, 200, from))
+  const before = log.info().segments
+  clock.advance(11 * HOUR)
+  await until('only the segment in use is left', () => log.info().segments === 1, 15_000)
+  t.ok(before > 3)
+})
