@@ -43,7 +43,6 @@ class EventStream implements Stream, Outlet {
   readonly #context: ApiContext
   #follower: Follower | undefined
   #countedBytes = 0
-  #aliveMs = performance.now()
 
   constructor(reply: FastifyReply, context: ApiContext) {
     this.#reply = reply
@@ -62,16 +61,14 @@ class EventStream implements Stream, Outlet {
       'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no', // nginx would hold events back
     })
+    // Counts from the last time that bytes moved, in the middle of a large event too.
+    raw.setTimeout(this.#context.limits.stallMs, () => this.#context.streams.stalled(this))
     this.#write(':\n\n')
     follower.start(after).catch((error: unknown) => {
       if (raw.destroyed || raw.writableEnded) return
       this.#context.options.logger.error({ error: describe(error) }, 'event stream failed')
       this.destroy()
     })
-  }
-
-  get aliveMs(): number {
-    return this.#aliveMs
   }
 
   heartbeat(): void {
@@ -126,7 +123,6 @@ class EventStream implements Stream, Outlet {
     const { raw } = this.#reply
     if (raw.destroyed) return
     this.#count(raw.writableLength)
-    this.#aliveMs = performance.now()
     if (this.ready()) this.#follower?.drained()
   }
 

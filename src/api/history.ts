@@ -4,6 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Gap, Seq, UnixMs } from '../core/contract.ts'
+import { TidegateError } from '../core/errors.ts'
 import { jsonArray } from '../live/batch.ts'
 import type { Live } from '../live/live.ts'
 import { firstNewer, type LiveReading, pageLength } from '../live/reading.ts'
@@ -27,6 +28,9 @@ const MAX_EVERY_MS = 366 * 86_400_000
 /** A reading whose time is before `to` is looked for among what arrived until so much later. */
 const LATE_MS = 86_400_000
 
+/** Pages and aggregations that are worked on at a time; each holds its page. */
+const MAX_PENDING = 16
+
 interface Span {
   readonly selection: Selection
   readonly fromMs: UnixMs
@@ -34,6 +38,7 @@ interface Span {
 }
 
 export const registerHistory = (app: FastifyInstance, { options }: ApiContext): void => {
+  let pending = 0
   app.get('/api/v1/history', async (request, reply) => {
     const query = new Query(request.query)
     const span: Span = {
@@ -44,6 +49,9 @@ export const registerHistory = (app: FastifyInstance, { options }: ApiContext): 
     const limit = query.integer('limit', 1, MAX_LIMIT, DEFAULT_LIMIT)
     const everyMs = query.durationMs('every', MIN_EVERY_MS, MAX_EVERY_MS)
     const given = query.seq('after')
+    if (pending >= MAX_PENDING)
+      throw new TidegateError('TG_TOO_MANY', `${MAX_PENDING} requests for history are worked on already`)
+    pending++
     const gone = new AbortController()
     const onClose = () => gone.abort()
     reply.raw.once('close', onClose)
@@ -56,6 +64,7 @@ export const registerHistory = (app: FastifyInstance, { options }: ApiContext): 
       if (!gone.signal.aborted) throw error
       return reply.hijack() // nobody is there to be answered
     } finally {
+      pending--
       reply.raw.removeListener('close', onClose)
     }
   })

@@ -26,7 +26,7 @@ export class LiveConnection implements Stream {
   #pendingCommands = 0
   #countedBytes = 0
   #closed = false
-  #aliveMs = performance.now()
+  #heardMs = performance.now()
 
   constructor(ws: WebSocket, context: ApiContext, authorized: boolean) {
     this.#ws = ws
@@ -51,12 +51,16 @@ export class LiveConnection implements Stream {
     this.#authorizeTimer = setTimeout(onSlow, limits.authorizeMs)
   }
 
-  get aliveMs(): number {
-    return this.#aliveMs
+  heartbeat(): void {
+    const { limits, streams } = this.#context
+    if (!this.ready) return // what waits in the socket has a timeout of its own, which knows about progress
+    if (performance.now() - this.#heardMs > limits.stallMs) streams.stalled(this)
+    else this.#ws.ping(undefined, false, () => this.#taken())
   }
 
-  heartbeat(): void {
-    if (this.ready) this.#ws.ping(undefined, false, () => this.#taken())
+  /** The socket has taken nothing for too long. */
+  stalled(): void {
+    this.#context.streams.stalled(this)
   }
 
   close(): void {
@@ -180,15 +184,13 @@ export class LiveConnection implements Stream {
   }
 
   #heard(): void {
-    this.#aliveMs = performance.now()
+    this.#heardMs = performance.now()
   }
 
   /** The kernel has taken something of what was sent. */
   #taken(): void {
     this.#count(this.#closed ? 0 : this.#ws.bufferedAmount)
-    if (this.#closed) return
-    this.#heard()
-    if (!this.ready) return
+    if (this.#closed || !this.ready) return
     if (this.#ws.isPaused) this.#ws.resume()
     for (const follower of this.#followers.values()) follower.drained()
   }

@@ -33,8 +33,6 @@ const KEEP_ALIVE_MS = 75_000
 const MAX_HEADER_BYTES = 16 * 1024
 /** How long clients have to take their last answer when the gateway stops. */
 const CLOSE_GRACE_MS = 1_000
-/** Open without a token: what supervisors ask, and the page that asks for the token. */
-const GUARDED = /^\/(?:api\/|metrics(?:$|\?))/
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']
 
 export interface ApiServer {
@@ -118,6 +116,9 @@ const createApp = (context: ApiContext, isClosing: () => boolean): FastifyInstan
     if (known === undefined)
       logger.error({ method: request.method, url: request.url, error: describe(error) }, 'request failed')
     else meter.add('api_refused_total', { reason: known.code })
+    // The rest of the body is read and dropped, within the request timeout: closing at once would reset the connection, and
+    // the client might never see why.
+    if (known?.code === 'TG_BODY_TOO_LARGE') reply.removeHeader('connection')
     return sendProblem(reply, known ?? new TidegateError('TG_INTERNAL', 'the log of the gateway says more'))
   })
   app.setNotFoundHandler((request, reply) =>
@@ -197,9 +198,15 @@ const admit = async (
       }
     }
   }
-  if (GUARDED.test(request.url) && !access.authorized(authorization))
+  if (isGuarded(request) && !access.authorized(authorization))
     throw new TidegateError('TG_UNAUTHORIZED', 'the request carries no valid token')
   return undefined
+}
+
+/** Open without a token are only what supervisors ask, and the page that asks for the token. The route counts, not how it was spelt. */
+const isGuarded = ({ routeOptions, url }: FastifyRequest): boolean => {
+  const path = routeOptions.url ?? url
+  return path.startsWith('/api/') || path === '/metrics'
 }
 
 /** What Node could not parse never becomes a request. */

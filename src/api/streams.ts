@@ -8,8 +8,7 @@ import type { ApiLimits } from './options.ts'
 export const HIGH_WATER_BYTES = 64 * 1024
 
 export interface Stream {
-  /** When it last took something, or the client last said something (performance.now). */
-  readonly aliveMs: number
+  /** Called at intervals: shows that we are there, and looks whether the client is. */
   heartbeat(): void
   /** Says goodbye. */
   close(): void
@@ -59,6 +58,12 @@ export class Streams {
     return Math.max(HIGH_WATER_BYTES, this.#limits.bufferBytes - this.#bufferedBytes)
   }
 
+  /** Cuts a stream whose client takes nothing, or says nothing, any more. */
+  stalled(stream: Stream): void {
+    this.#meter.add('api_stalled_streams_total')
+    stream.destroy()
+  }
+
   close(): void {
     for (const stream of this.#open) stream.close()
   }
@@ -69,13 +74,6 @@ export class Streams {
 
   #beat(): void {
     this.#meter.set('api_buffered_bytes', this.#bufferedBytes)
-    const stalledBeforeMs = performance.now() - this.#limits.stallMs
-    for (const stream of this.#open) {
-      if (stream.aliveMs > stalledBeforeMs) stream.heartbeat()
-      else {
-        this.#meter.add('api_stalled_streams_total')
-        stream.destroy()
-      }
-    }
+    for (const stream of this.#open) stream.heartbeat()
   }
 }

@@ -83,7 +83,10 @@ export class LiveSockets {
     const { access } = this.#context
     // A program may send its token with the upgrade already; a browser cannot.
     const authorized = access.authorized(request.headers.authorization)
-    new LiveConnection(ws, this.#context, authorized).open()
+    const connection = new LiveConnection(ws, this.#context, authorized)
+    // Counts from the last time that bytes moved, in the middle of a large message too.
+    request.socket.setTimeout(this.#context.limits.stallMs, () => connection.stalled())
+    connection.open()
   }
 }
 

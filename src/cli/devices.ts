@@ -1,7 +1,6 @@
 // tidegate devices: lists the device profiles, and runs their examples.
 
 import { mergeProfiles, readProfileFiles } from '../config/device-profiles.ts'
-import { TidegateError } from '../core/errors.ts'
 import type { DeviceProfile } from '../core/profile.ts'
 import { type ExampleResult, runExamples } from '../decode/examples.ts'
 import { createRouter } from '../decode/router.ts'
@@ -65,7 +64,11 @@ const test = async (
   io: Io,
 ): Promise<number> => {
   const own = await readProfileFiles(files)
-  if (own.problems.length > 0) throw new TidegateError('TG_PROFILE_INVALID', own.problems.join('\n'))
+  if (own.problems.length > 0) {
+    // The files are what is tested: an invalid one is a failed test, not a configuration that cannot be used.
+    io.stderr.write(`${own.problems.map(printable).join('\n')}\n`)
+    return 1
+  }
   const { profiles } = mergeProfiles([{ profiles: known, problems: [] }, own])
   const router = createRouter(profiles)
   const results = (files.length === 0 ? profiles : own.profiles).map((profile) => ({

@@ -1,6 +1,6 @@
 // The upstream of a gateway that was given none: an AMQP 1.0 receiver in this process, which takes everything and counts it.
 
-import { startListener } from '../sinks/amqp1/listener.ts'
+import { startListener } from '../upstream/listener.ts'
 
 export interface EmbeddedUpstream {
   readonly url: string

@@ -49,11 +49,7 @@ export const gatewayClient = async ({ url, config, env }: ClientOptions): Promis
           const reason = deadline.aborted
             ? `no answer within ${timeoutMs / 1_000} s`
             : (systemCode(error) ?? describe(error))
-          reject(
-            new TidegateError('TG_GATEWAY_UNREACHABLE', `no gateway answers at ${base.origin} (${reason})`, {
-              cause: error,
-            }),
-          )
+          reject(new TidegateError('TG_GATEWAY_UNREACHABLE', `no gateway answers at ${base.origin} (${reason})`))
         }
         const send = base.protocol === 'https:' ? httpsRequest : httpRequest
         const request = send(new URL(path, base), {

@@ -2,7 +2,7 @@
 
 import { EventEmitter, once } from 'node:events'
 import { parseDuration } from '../config/units.ts'
-import { parseAmqpUrl } from '../sinks/link-settings.ts'
+import { parseAmqpUrl } from '../core/amqp-url.ts'
 import { Completeness } from '../upstream/completeness.ts'
 import { type Delivered, readDelivered } from '../upstream/delivered.ts'
 import { type ReceivingFrom, receive } from '../upstream/receiving.ts'

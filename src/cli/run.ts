@@ -34,7 +34,8 @@ flight finished. Without a configuration file: MQTT on 127.0.0.1:1883, HTTP on
 
 ${configUsage}
       --demo          simulated sensors publish to this gateway
-      --log-level L   ${logLevels.join(', ')} (default: TIDEGATE_LOG_LEVEL, else info)
+      --log-level L   ${logLevels.join(', ')}
+                      (default: TIDEGATE_LOG_LEVEL, else info)
   -h, --help          this text`
 
 export const verb: Verb = {

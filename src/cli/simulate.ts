@@ -140,9 +140,7 @@ const connect = async ({ url, signal, onConnection }: SimulationOptions): Promis
     await client.endAsync(true)
     signal.throwIfAborted()
     const reason = systemCode(error) ?? describe(error)
-    throw new TidegateError('TG_GATEWAY_UNREACHABLE', `no MQTT broker answers at ${redactText(url)} (${reason})`, {
-      cause: error,
-    })
+    throw new TidegateError('TG_GATEWAY_UNREACHABLE', `no MQTT broker answers at ${redactText(url)} (${reason})`)
   }
   let reason = 'closed by the broker'
   let lost = false

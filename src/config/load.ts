@@ -15,7 +15,7 @@ import { fillPlaceholders } from './placeholders.ts'
 import { coerceAt, resolveUnits, withoutEmptyKeys } from './resolution.ts'
 import { coreSchema, list, type PluginType, record } from './schema.ts'
 import { semanticFindings } from './semantics.ts'
-import { type Finding, validator } from './validation.ts'
+import { type Finding, pathText, validator } from './validation.ts'
 
 /** Used when no file is named, if it exists. */
 export const DEFAULT_CONFIG_FILE = '/etc/tidegate/tidegate.yaml'
@@ -56,8 +56,11 @@ export const loadConfig = async (options: LoadOptions): Promise<Config> => {
   const schema = wholeSchema(written, plugins)
   const filled = unquoted.reduce<unknown>((value, path) => coerceAt(value, path, schema), written ?? {})
   const value = withoutEmptyKeys(filled, schema)
-  const findings = [...validator(coreSchema)(value), ...pluginFindings]
-  findings.push(...partFindings(value, plugins), ...semanticFindings(value), ...fileFindings(value, base))
+  const findings = [...validator(coreSchema)(value), ...partFindings(value, plugins), ...pluginFindings]
+  // What the schema refuses already need not be looked at for its meaning.
+  const refused = new Set(findings.map(({ path }) => pathText(path)))
+  const further = [...semanticFindings(value), ...fileFindings(value, base)]
+  findings.push(...further.filter(({ path }) => !refused.has(pathText(path))))
   // A placeholder that could not be filled leaves an empty text, whose own faults are only its echo.
   const echo = ({ line }: Problem) => missing.some((problem) => problem.line === line)
   problems.push(...findings.map((finding) => located(document, finding)).filter((found) => !echo(found)))
@@ -70,8 +73,8 @@ const read = async (file: string): Promise<string> => {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    const reason = systemCode(error) === 'ENOENT' ? 'does not exist' : `cannot be read: ${describe(error)}`
-    throw new TidegateError('TG_CONFIG_MISSING', `${file} ${reason}`, { cause: error })
+    if (systemCode(error) === 'ENOENT') throw new TidegateError('TG_CONFIG_MISSING', `${file} does not exist`)
+    throw new TidegateError('TG_CONFIG_MISSING', `${file} cannot be read`, { cause: error })
   }
 }
 

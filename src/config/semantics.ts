@@ -13,6 +13,7 @@ export const semanticFindings = (value: unknown): readonly Finding[] => [
   ...collidingListeners(value),
   ...openApi(value),
   ...openBrokers(value),
+  ...unusableUrls(value),
 ]
 
 interface Listener extends ListenAddress {
@@ -75,6 +76,15 @@ const openBrokers = (value: unknown): readonly Finding[] =>
       ),
     ]
   })
+
+// Never with the URL itself: it may hold a password.
+const unusableUrls = (value: unknown): readonly Finding[] =>
+  (['sources', 'sinks'] as const).flatMap((kind) =>
+    parts(value, kind).flatMap(({ url }, index): Finding[] => {
+      if (typeof url !== 'string' || (URL.canParse(url) && new URL(url).hostname !== '')) return []
+      return [finding([kind, index, 'url'], `${pathText([kind, index, 'url'])} is not a URL with a host`)]
+    }),
+  )
 
 const sourceListeners = (value: unknown): readonly (Listener | undefined)[] =>
   parts(value, 'sources').map((part, index) => listener(['sources', index, 'listen'], part['listen']))

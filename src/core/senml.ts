@@ -39,6 +39,7 @@ const LABEL_TYPES: ReadonlyMap<string, 'string' | 'number' | 'boolean'> = new Ma
   ['ut', 'number'],
 ])
 const VALUE_LABELS = ['v', 'vs', 'vb', 'vd'] as const
+const MEASURING_LABELS = [...VALUE_LABELS, 's', 'bv'] as const
 const REGULAR_LABELS = [...VALUE_LABELS, 'n', 'u', 's', 't', 'ut'] as const
 
 /** A record whose labels have the types of 4.3, table 1. */
@@ -65,7 +66,9 @@ export const isSenmlPack = (value: unknown): value is readonly unknown[] => {
   if (!Array.isArray(value)) return false
   const first: unknown = value[0]
   if (!isObject(first) || (typeof first['bn'] !== 'string' && typeof first['n'] !== 'string')) return false
-  return value.some((record: unknown) => isObject(record) && [...VALUE_LABELS, 's', 'bv'].some((key) => key in record))
+  return value.some(
+    (record: unknown) => isObject(record) && MEASURING_LABELS.some((label) => Object.hasOwn(record, label)),
+  )
 }
 
 /** Readings of a Pack in JSON. Throws DecodeError. `now` is the arrival. */

@@ -4,6 +4,7 @@
 import type { DeviceProfile, FieldRule, ProfileRule, ReadingValue } from '../core/profile.ts'
 import { type Captures, expandTemplate } from '../core/topic-pattern.ts'
 import { convertUnit, unitSpelling } from '../core/unit.ts'
+import { shortened } from './limits.ts'
 
 /** Names remembered for each rule: a device family has dozens; beyond, only a stranger is at work. */
 const MAX_REMEMBERED_NAMES = 2_000
@@ -50,7 +51,8 @@ export const compileFields = (profile: DeviceProfile, rule: ProfileRule): Fields
   const convert: Fields['convert'] = (field, name, given, unit, root) => {
     if (typeof given === 'string' && missing.has(given)) return undefined
     const value = typed(field, numbers, given)
-    if (value === undefined) return { fault: `${name}: ${JSON.stringify(given)} is no ${field?.type ?? 'value'}` }
+    if (value === undefined)
+      return { fault: `${name}: ${shortened(JSON.stringify(given))} is no ${field?.type ?? 'value'}` }
     if (typeof value !== 'number') return { value }
     if (!Number.isFinite(value)) return { fault: `${name} is not a finite number` }
     return field === undefined ? withUnit(value, unit) : measured(field, name, value, unit, root)

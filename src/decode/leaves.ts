@@ -6,7 +6,7 @@ import { DecodeError } from '../core/errors.ts'
 import type { ReadingValue } from '../core/profile.ts'
 import type { Captures } from '../core/topic-pattern.ts'
 import { type Fields, readingName } from './fields.ts'
-import { MAX_TEXT_LENGTH, nameFault, shortened } from './limits.ts'
+import { MAX_TEXT_LENGTH, nameFault, shortened, shownFault } from './limits.ts'
 
 /** More leaves are a document, not a measurement; they would flood the live state. */
 const MAX_READINGS = 5_000
@@ -85,10 +85,6 @@ export class Leaves {
   #leaf(value: ReadingValue, path: string): void {
     if (typeof value === 'number' && (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER)) {
       this.inexact = true
-      if (!Number.isFinite(value)) {
-        this.#leaveOut(`${shortened(path)} is not a finite number`)
-        return
-      }
     }
     if (this.#rules === undefined) this.#push(path, value, undefined)
     else this.#ruled(this.#rules, value, path)
@@ -133,7 +129,7 @@ export class Leaves {
   }
 
   #leaveOut(fault: string): void {
-    this.#fault ??= fault
+    this.#fault ??= shownFault(fault)
     this.#faults++
   }
 }
@@ -144,7 +140,9 @@ const ownText = (element: unknown, key: string): string | undefined => {
   return typeof text === 'string' && text !== '' ? text : undefined
 }
 
-const readingFault = (name: string, value: ReadingValue): string | undefined =>
-  typeof value === 'string' && value.length > MAX_TEXT_LENGTH
-    ? `${shortened(name)} is text of ${value.length} characters, more than ${MAX_TEXT_LENGTH}`
-    : nameFault(name)
+const readingFault = (name: string, value: ReadingValue): string | undefined => {
+  if (typeof value === 'number' && !Number.isFinite(value)) return `${shortened(name)} is not a finite number`
+  if (typeof value === 'string' && value.length > MAX_TEXT_LENGTH)
+    return `${shortened(name)} is text of ${value.length} characters, more than ${MAX_TEXT_LENGTH}`
+  return nameFault(name)
+}

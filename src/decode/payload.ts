@@ -7,8 +7,10 @@ import { DecodeError } from '../core/errors.ts'
 /** JSON above it is no telemetry; parsing it would hold up everybody else for milliseconds. */
 const MAX_DECODED_BYTES = 1_048_576
 
-const BYTE_ORDER_MARK = 0xfeff
 const SPACE = 0x20
+const FIRST_BEYOND_ASCII = 0x80
+/** A slice keeps the whole text alive that it was cut from; past this much of it, the slice is copied out. */
+const MAX_TRIMMED_KEPT = 64
 
 export const payloadText = (payload: Buffer): string => {
   if (payload.length === 0) throw new DecodeError('the payload is empty')
@@ -27,10 +29,11 @@ export const payloadText = (payload: Buffer): string => {
 const trimmed = (text: string): string => {
   const first = text.charCodeAt(0)
   const last = text.charCodeAt(text.length - 1)
-  if (first > SPACE && first < BYTE_ORDER_MARK && last > SPACE && last < 0x80) return text
+  if (first > SPACE && first < FIRST_BEYOND_ASCII && last > SPACE && last < FIRST_BEYOND_ASCII) return text
   let end = text.length
   while (end > 0 && text.charCodeAt(end - 1) === 0) end--
-  return text.slice(0, end).trim() // U+FEFF is white space to trim()
+  const rest = text.slice(0, end).trim() // U+FEFF is white space to trim()
+  return text.length - rest.length > MAX_TRIMMED_KEPT ? Buffer.from(rest).toString() : rest
 }
 
 /** Whether the text can only be JSON: an object, an array or a quoted string. */

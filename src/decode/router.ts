@@ -6,6 +6,7 @@ import { DecodeError, describe, TidegateError } from '../core/errors.ts'
 import { type DeviceProfile, GENERIC_PROFILE, type RuleDecoder } from '../core/profile.ts'
 import { type Captures, compileTopicPattern, type TopicPattern } from '../core/topic-pattern.ts'
 import { decodeGeneric, genericDevice, type ScalarPlace, scalarPlace } from './generic.ts'
+import { shownFault } from './limits.ts'
 import { type BoundRule, type CompiledRule, compileRule } from './rule.ts'
 
 export interface Router {
@@ -37,8 +38,6 @@ export interface Candidate {
 const REMEMBERED_TOPICS = 4_096
 /** Longer topics are not remembered: 65,535 bytes each would fill the memory. */
 const LONGEST_REMEMBERED_TOPIC = 256
-/** A fault is shown and forwarded; it need not quote the payload. */
-const MAX_FAULT_LENGTH = 300
 
 interface Pattern {
   readonly pattern: TopicPattern
@@ -164,12 +163,8 @@ const decodeBound = (bound: BoundRule, message: Decodable): Decoding => {
 }
 
 /** Decoders throw DecodeError; anything else is our own mistake, and costs this message its readings, not the gateway. */
-const faultText = (error: unknown): string => {
-  const text = error instanceof DecodeError ? describe(error) : `a fault inside tidegate: ${describe(error)}`
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters of the payload must not reach a terminal
-  const shown = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd')
-  return shown.length > MAX_FAULT_LENGTH ? `${shown.slice(0, MAX_FAULT_LENGTH)}…` : shown
-}
+const faultText = (error: unknown): string =>
+  shownFault(error instanceof DecodeError ? describe(error) : `a fault inside tidegate: ${describe(error)}`)
 
 const conditionText = ({ rule }: CompiledRule): string | undefined => {
   const texts = [

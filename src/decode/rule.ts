@@ -8,7 +8,7 @@ import { at, compileFields, type Fields, readingName } from './fields.ts'
 import { documentLeaves, scalarPlace } from './generic.ts'
 import { parseJson } from './json-text.ts'
 import { Leaves } from './leaves.ts'
-import { nameFault } from './limits.ts'
+import { nameFault, shownFault } from './limits.ts'
 import { looksLikeJson, payloadText } from './payload.ts'
 import { jsonString, parseScalar, type ScalarValue } from './scalar.ts'
 import { payloadTime } from './time-field.ts'
@@ -38,21 +38,23 @@ export const compileRule = (profile: DeviceProfile, rule: ProfileRule): Compiled
   const lists = new Map((rule.lists ?? []).map((list) => [list.path, list.key]))
   const accepts = payloadCondition(rule)
   const bind = (topic: string, captures: Captures): BoundRule => {
-    const device = expandTemplate(rule.device ?? '{device}', captures)
-    const name = rule.name === undefined ? undefined : expandTemplate(rule.name, captures)
-    const [before = '', after = ''] = (name ?? '{path}').split('{path}')
-    const fixedName = name === undefined || name.includes('{path}') ? undefined : name
+    const device = expandTemplate(rule.device ?? '{device}', captures) || topic
+    const template = rule.name ?? '{path}'
+    // Parted before the captures come in: what a topic holds is never a template.
+    const [before = '', after = ''] = template.split('{path}').map((part) => expandTemplate(part, captures))
+    const fixedName = template.includes('{path}') ? undefined : before
+    const scalarName = rule.name === undefined ? undefined : `${before.replace(/\.$/, '')}${after}`
     const bound = { rule, fields, lists, captures, fixedName, before, after }
     const nothing: Decoding = { profile: profile.name, device, readings: NO_READINGS }
     const decode = (message: Decodable): Decoding => {
-      if (rule.decoder === 'ignore') return nothing
+      if (rule.decoder === 'ignore' || (message.payload.length === 0 && fields.isMissing(''))) return nothing
       const text = payloadText(message.payload)
       if (text[0] === '{' || text[0] === '[') {
         if (rule.decoder === 'scalar') throw new DecodeError('the payload is JSON where the profile expects one value')
         return { profile: profile.name, device, ...decodeJson(bound, device, text) }
       }
       if (rule.decoder === 'json') throw new DecodeError('the payload is not a JSON object, which the profile expects')
-      const place = name === undefined ? scalarPlace(topic) : { device, name: name.replace('{path}', '') }
+      const place = scalarName === undefined ? scalarPlace(topic) : { device, name: scalarName }
       const owner = place.device ?? message.source
       return { profile: profile.name, device: owner, ...decodeScalar(bound, owner, place.name, text) }
     }
@@ -108,7 +110,7 @@ const decodeScalar = (bound: Bound, device: string, name: string, text: string):
       : parseScalar(text, name)
   const converted = fields.convert(field, name, scalar.value, scalar.unit, undefined)
   if (converted === undefined) return { readings: NO_READINGS }
-  if ('fault' in converted) return outcome(NO_READINGS, converted.fault)
+  if ('fault' in converted) return outcome(NO_READINGS, shownFault(converted.fault))
   const shown = field?.name === undefined ? name : readingName(field.name, bound.captures, name)
   return { readings: [{ device, name: shown, ...converted }] }
 }

@@ -70,7 +70,7 @@ const parseNumber = (text: string, name: string): ScalarValue | undefined => {
   const spelling = match[2].length > MAX_UNIT_LENGTH ? undefined : unitSpelling(match[2], name)
   if (spelling === undefined) return undefined
   const value = checkedNumber(number, match[1])
-  // An integer that only a string can hold is not converted; it keeps its digits and the unit where that is the same.
+  // An integer that only a string can hold cannot be converted: it stays the text that came, unit and all.
   if (typeof value === 'string') return undefined
   return { value: convertUnit(value, spelling), unit: spelling.unit }
 }

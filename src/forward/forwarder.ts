@@ -333,10 +333,13 @@ export class Forwarder {
 
   #health(): Health {
     if (this.#stopping) return { state: 'closed', since: this.#startedAt, reason: 'the gateway is stopping' }
+    const health = this.#options.sink.health()
+    // Connected again, and what it waits for now says more than why it was lost.
+    if (this.#connected && health.state === 'degraded') return health
     if (this.#failure !== undefined)
       return { state: 'failed', since: this.#failure.since, reason: this.#failure.reason }
     if (!this.#connected) return { state: 'starting', since: this.#startedAt, reason: 'connecting' }
-    return this.#options.sink.health()
+    return health
   }
 
   /** Ends after `ms`, on close, and when more may be durable if that is waited for. */

@@ -39,6 +39,8 @@ export class ForwardThread {
   #restart: NodeJS.Timeout | undefined
   #hint: NodeJS.Immediate | undefined
   #statuses: readonly SinkStatus[]
+  /** What threads that died had counted. */
+  readonly #earlier = new Map<string, SinkStatus>()
   #lost: { readonly since: UnixMs; readonly reason: string } | undefined
   #stopping = false
   #closing: Promise<void> | undefined
@@ -138,8 +140,8 @@ export class ForwardThread {
     if (message.type === 'meter') {
       applyDeltas(message.deltas, this.#options.meter)
     } else if (message.type === 'status') {
-      this.#statuses = message.sinks
-      this.#options.onStatus?.(message.sinks)
+      this.#statuses = message.sinks.map((sink) => withEarlier(sink, this.#earlier.get(sink.name)))
+      this.#options.onStatus?.(this.#statuses)
     } else if (message.type === 'ready' && this.#lost !== undefined) {
       this.#lost = undefined
       this.#options.logger.info({ deaths: this.#deaths }, 'forward thread back')
@@ -149,6 +151,7 @@ export class ForwardThread {
   #onExit(worker: Worker, cause: string): void {
     if (this.#worker !== worker) return
     this.#worker = undefined
+    for (const sink of this.#statuses) this.#earlier.set(sink.name, sink)
     this.#exited?.()
     if (this.#stopping) return
     const { logger, meter, clock, backoff = RESTART_BACKOFF } = this.#options
@@ -162,3 +165,15 @@ export class ForwardThread {
     this.#restart = setTimeout(() => this.start(), delayMs)
   }
 }
+
+/** Counts go on where the thread before this one ended. */
+const withEarlier = (sink: SinkStatus, earlier: SinkStatus | undefined): SinkStatus =>
+  earlier === undefined
+    ? sink
+    : {
+        ...sink,
+        confirmedMessages: sink.confirmedMessages + earlier.confirmedMessages,
+        confirmedReadings: sink.confirmedReadings + earlier.confirmedReadings,
+        rejectedMessages: sink.rejectedMessages + earlier.rejectedMessages,
+        retries: sink.retries + earlier.retries,
+      }

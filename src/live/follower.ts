@@ -69,6 +69,7 @@ export class Follower {
     const whole = resumable && (await this.#resume(after))
     if (whole) return
     await this.#room()
+    this.#abort.signal.throwIfAborted()
     this.#leave ??= live.hub.add(this)
     this.#snapshot()
   }
@@ -112,6 +113,7 @@ export class Follower {
     let whole = true
     for (;;) {
       await this.#room()
+      this.#abort.signal.throwIfAborted() // it may have been closed in the very turn that made room
       if (window.covers(this.#position)) {
         if (!this.#sendFromWindow()) continue
         this.#leave = hub.add(this) // in the same turn as the look into the window: nothing falls between

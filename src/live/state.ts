@@ -16,8 +16,10 @@ export interface StateLimits {
   readonly bytes: number
 }
 
-/** Far more than one gateway's sensors; a client that invents topics costs at most this. */
-export const STATE_LIMITS: StateLimits = { devices: 10_000, values: 50_000, bytes: 64 * 2 ** 20 }
+/** Far more than one gateway's sensors; a client that invents topics costs at most this, and as much again for JSON texts. */
+export const STATE_LIMITS: StateLimits = { devices: 10_000, values: 50_000, bytes: 32 * 2 ** 20 }
+/** What a device occupies besides its name, roughly; names may have 65,535 bytes. */
+const DEVICE_BYTES = 500
 /** Part of the devices that goes at once when there are too many: finding the oldest walks them all. */
 const EVICTED_PART = 0.02
 
@@ -29,6 +31,7 @@ export class LiveState {
   #newest: ValueNode | undefined
   #values = 0
   #bytes = 0
+  #deviceBytes = 0
   #faults = 0
   #epoch = 0
   #evictedSeq: Seq = 0
@@ -65,6 +68,10 @@ export class LiveState {
     return this.#values >= this.#limits.values || this.#bytes >= this.#limits.bytes
   }
 
+  get #crowded(): boolean {
+    return this.#devices.size > this.#limits.devices || this.#deviceBytes > this.#limits.bytes
+  }
+
   /** Applies one message; calls come in seq order. Returns its readings. */
   apply(entry: Entry, decoding: Decoding): readonly LiveReading[] {
     const readings = liveReadings(entry, decoding.readings)
@@ -75,7 +82,7 @@ export class LiveState {
       this.#devices.get(decoding.device)?.fault(entry, fault)
     }
     for (const reading of readings) this.#put(reading, this.#hear(reading.device, entry, profile))
-    if (this.#devices.size > this.#limits.devices) this.#evictDevices()
+    while (this.#devices.size > 1 && this.#crowded) this.#evictDevices()
     while (this.#oldest !== undefined && (this.#values > this.#limits.values || this.#bytes > this.#limits.bytes))
       this.#evictValue(this.#oldest)
     return readings
@@ -89,18 +96,16 @@ export class LiveState {
     for (const [device, record] of older.#devices) {
       const known = this.#devices.get(device)
       if (known !== undefined) known.adopt(record)
-      else if (this.#devices.size < this.#limits.devices) {
-        const fresh = new DeviceRecord(device)
-        fresh.adopt(record)
-        this.#devices.set(device, fresh)
-      }
+      else if (this.#devices.size < this.#limits.devices && this.#deviceBytes < this.#limits.bytes)
+        this.#addDevice(device).adopt(record)
     }
     for (let node = older.#newest; node !== undefined; node = node.older) {
       const record = this.#devices.get(node.device.device)
       if (record?.values.has(node.reading.name)) continue
-      if (record === undefined || this.full) this.#evictedSeq = Math.max(this.#evictedSeq, node.reading.seq)
+      const { full } = this
+      if (record === undefined || full) this.#evictedSeq = Math.max(this.#evictedSeq, node.reading.seq)
       else this.#insertOldest(node.reading, record)
-      if (this.full) return false
+      if (full) return false
     }
     return true
   }
@@ -140,12 +145,15 @@ export class LiveState {
   }
 
   #hear(device: string, entry: Entry, profile: string): DeviceRecord {
-    let record = this.#devices.get(device)
-    if (record === undefined) {
-      record = new DeviceRecord(device)
-      this.#devices.set(device, record)
-    }
+    const record = this.#devices.get(device) ?? this.#addDevice(device)
     record.hear(entry, profile)
+    return record
+  }
+
+  #addDevice(device: string): DeviceRecord {
+    const record = new DeviceRecord(device)
+    this.#devices.set(device, record)
+    this.#deviceBytes += DEVICE_BYTES + device.length
     return record
   }
 
@@ -209,6 +217,7 @@ export class LiveState {
     for (const record of oldestFirst.slice(0, count)) {
       for (const node of record.values.values()) this.#evictValue(node)
       this.#devices.delete(record.device)
+      this.#deviceBytes -= DEVICE_BYTES + record.device.length
       this.#meter?.add('live_evicted_total', { reason: 'devices' })
     }
     this.#epoch++

@@ -39,6 +39,7 @@ export class ActiveSegment {
   #offset = SEGMENT_HEADER_BYTES
   #allocated: number
   #fills = true
+  #sealed = false
   #closed = false
 
   constructor(options: ActiveSegmentOptions) {
@@ -60,9 +61,14 @@ export class ActiveSegment {
     return Math.max(this.#allocated, this.#offset)
   }
 
-  /** Takes no more blocks. */
+  /** As large as it should become. */
   get full(): boolean {
     return this.#offset >= this.#targetBytes || this.#dictionaryBytes >= MAX_DICTIONARY_BYTES
+  }
+
+  /** Has its footer. */
+  get sealed(): boolean {
+    return this.#sealed
   }
 
   /** Puts a block at the end of the file. Not durable before commit(). */
@@ -94,6 +100,7 @@ export class ActiveSegment {
     if (this.#allocated > size) await this.#handle.truncate(size)
     this.#offset = end
     this.#allocated = size
+    this.#sealed = true
   }
 
   /** Fills the file with zeros a step ahead, unless there is room enough. Throws only when the file cannot be trusted any more. */

@@ -3,7 +3,7 @@
 
 import type { ByteReader } from './bytes.ts'
 import { MAX_VARINT_BYTES, varintBytes, writeVarint } from './bytes.ts'
-import { MAX_CHANNELS } from './limits.ts'
+import { MAX_CHANNEL_BYTES, MAX_CHANNELS } from './limits.ts'
 
 /** Channel of the log's own marks; never defined. */
 export const MARK_CHANNEL = 0
@@ -58,6 +58,7 @@ export const MESSAGE_OVERHEAD_BYTES = 3 * MAX_VARINT_BYTES + 1 + 6
 export class ChannelTable {
   #sources = new Map<string, Map<string, Channel>>()
   #size = 0
+  #bytes = 0
   #nextId = 1
 
   of(source: string, topic: string): Channel {
@@ -85,12 +86,15 @@ export class ChannelTable {
       definedAt: 0,
       entries: 0,
     }
-    if (++this.#size > MAX_CHANNELS) {
-      this.#sources = new Map([[source, new Map([[topic, channel]])]])
-      this.#size = 1
-      return channel
-    }
+    this.#size++
+    this.#bytes += definition.length
     topics.set(topic, channel)
+    if (this.#size > MAX_CHANNELS || this.#bytes > MAX_CHANNEL_BYTES) {
+      // Blocks and segments hold on to the channels they need.
+      this.#sources = new Map()
+      this.#size = 0
+      this.#bytes = 0
+    }
     return channel
   }
 }

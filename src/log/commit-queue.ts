@@ -9,7 +9,6 @@ import {
   HIGH_WATER_BYTES,
   HIGH_WATER_MESSAGES,
   LOW_WATER_SHARE,
-  MAX_COMMIT_BYTES,
   MAX_PENDING_BYTES,
   MAX_PENDING_MESSAGES,
   MAX_SPARE_BUFFERS,
@@ -21,6 +20,15 @@ import { microseconds } from './segment-header.ts'
 const WALL_CHECK_US = 1_000_000
 /** More than clocks drift in that time. */
 const WALL_STEP_US = 100_000
+
+export interface CommitQueueOptions {
+  readonly clock: Clock
+  /** Size of a block, unless a single message is larger. */
+  readonly blockBytes: number
+  /** As much as one commit may cover, unless a single block is larger. */
+  readonly commitBytes: number
+  readonly nextSeq: Seq
+}
 
 /** Why a message was not taken. */
 export type Refusal = 'too-large' | 'full'
@@ -34,6 +42,7 @@ export class CommitQueue {
   waitingBytes = 0
   readonly #clock: Clock
   readonly #blockBytes: number
+  readonly #commitBytes: number
   readonly #channels = new ChannelTable()
   readonly #buffers: Buffer[] = []
   #nextSeq: Seq
@@ -43,10 +52,11 @@ export class CommitQueue {
   #wallCheckedUs = 0
   #senders: (() => void)[] = []
 
-  constructor(clock: Clock, blockBytes: number, nextSeq: Seq) {
-    this.#clock = clock
-    this.#blockBytes = Math.max(blockBytes, BLOCK_TARGET_MIN_BYTES)
-    this.#nextSeq = nextSeq
+  constructor(options: CommitQueueOptions) {
+    this.#clock = options.clock
+    this.#blockBytes = Math.max(options.blockBytes, BLOCK_TARGET_MIN_BYTES)
+    this.#commitBytes = options.commitBytes
+    this.#nextSeq = options.nextSeq
   }
 
   get nextSeq(): Seq {
@@ -89,7 +99,7 @@ export class CommitQueue {
     let bytes = 0
     let count = 0
     for (const block of this.#blocks) {
-      if (count > 0 && bytes + block.end > MAX_COMMIT_BYTES) break
+      if (count > 0 && bytes + block.end > this.#commitBytes) break
       bytes += block.end
       count++
     }

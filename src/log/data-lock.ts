@@ -1,7 +1,7 @@
 // One gateway per data directory: an advisory lock on {data}/log/lock, held as long as the log is open. The kernel drops it
 // with the process, however that ends. The file holds the process id, for the message of the one who comes second.
 
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pid } from 'node:process'
 import { describe, TidegateError } from '../core/errors.ts'
 import type { FileHandle, FileSystem } from './file-system.ts'
@@ -35,6 +35,9 @@ export const lockData = async (
 const openLockFile = async (fileSystem: FileSystem, directory: string): Promise<FileHandle> => {
   try {
     await fileSystem.makeDirectory(join(directory, 'log'))
+    // A segment is only as durable as the directories on the way to it.
+    await fileSystem.syncDirectory(directory)
+    await fileSystem.syncDirectory(dirname(directory)).catch(() => undefined)
     return await fileSystem.open(join(directory, 'log', 'lock'), 'create')
   } catch (error) {
     throw new TidegateError('TG_DATA_UNUSABLE', `${directory}: ${describe(error)}`, { cause: error })

@@ -8,6 +8,7 @@ import { lastSeq } from './block.ts'
 import { CommitQueue } from './commit-queue.ts'
 import { EntryDecoder } from './entry-decoder.ts'
 import type { FileHandle } from './file-system.ts'
+import { MAX_COMMIT_BYTES } from './limits.ts'
 import type { LogOptions } from './log-options.ts'
 import { blockBytesFor, segmentBytesFor } from './log-options.ts'
 import { encodeLossMark } from './loss-mark.ts'
@@ -40,6 +41,8 @@ export class DurableLog implements Log {
   /** Segments that take no more, oldest first. */
   #segments: SegmentFacts[]
   #settled: Seq = 0
+  /** A loss mark says that everything up to here is lost, whether its segment could be removed yet or not. */
+  #markedUpTo: Seq = 0
   #freeBytes = Number.POSITIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
   #tending: Promise<void> | undefined
@@ -56,7 +59,12 @@ export class DurableLog implements Log {
     this.#durable = recovered.last
     this.#segments = recovered.segments
     this.#segmentBytes = segmentBytesFor(options)
-    this.#queue = new CommitQueue(options.clock, blockBytesFor(this.#segmentBytes), recovered.next)
+    this.#queue = new CommitQueue({
+      clock: options.clock,
+      blockBytes: blockBytesFor(this.#segmentBytes),
+      commitBytes: Math.min(MAX_COMMIT_BYTES, this.#segmentBytes),
+      nextSeq: recovered.next,
+    })
     this.#store = new SegmentStore({
       ...options,
       logId,
@@ -68,6 +76,7 @@ export class DurableLog implements Log {
       queue: this.#queue,
       createSegment: (first) => this.#createSegment(first),
       obstacle: () => this.#obstacle(),
+      recheck: () => this.#measureFree(),
       onDurable: (last) => {
         this.#durable = last
       },
@@ -93,6 +102,7 @@ export class DurableLog implements Log {
     return this.#durable
   }
 
+  /** What is taken is settled in the order of the calls. A refusal (closed, too large, far too much waiting) may overtake it. */
   append(message: Message, settled?: Settled): boolean {
     this.#writer.append('message', message, settled)
     return !this.#queue.aboveHighWater
@@ -254,15 +264,17 @@ export class DurableLog implements Log {
       await this.#measureFree()
       const { remove } = this.#decide()
       if (remove.length === 0) return
-      const settled = this.#settled
-      const loss = unsettledIn(remove, settled)
-      if (loss !== undefined && loss.count > 0)
+      const loss = unsettledIn(remove, Math.max(this.#settled, this.#markedUpTo))
+      if (loss !== undefined && loss.count > 0) {
         // The mark is durable before the first file goes: nothing is lost without a record.
         await this.#appendMark({ ...loss, reason: 'retention', time: this.#options.clock.wallMs() })
+        this.#markedUpTo = loss.last
+      }
       for (const { first } of remove) {
         await this.#store.remove(first)
         this.#segments = this.#segments.filter((segment) => segment.first !== first)
       }
+      this.#options.meter.set('log_bytes', this.#bytes())
     } catch (error) {
       this.#options.logger.warn({ error: describe(error) }, 'retention failed; it is tried again')
     }

@@ -41,8 +41,9 @@ export const MAX_SEGMENT_BYTES = 16 * MIB
 export const MAX_SEGMENTS = 10_000
 /** A segment with more text in its dictionary than this is rolled, so that a flood of topics cannot blow up its footer. */
 export const MAX_DICTIONARY_BYTES = 1 * MIB
-/** Beyond this many topics the writer forgets its table and gives new channel ids. */
-export const MAX_CHANNELS = 65_536
+/** Beyond these, the writer forgets its table of topics and gives new channel ids: clients choose topics, and how many. */
+export const MAX_CHANNELS = 16_384
+export const MAX_CHANNEL_BYTES = 4 * MIB
 /** A footer holds a dictionary (bounded above, plus one block's topics) and one index point per INDEX_STEP_BYTES. */
 export const MAX_FOOTER_BYTES = 8 * MIB
 /**

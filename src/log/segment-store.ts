@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import type { Clock, Logger, Seq } from '../core/contract.ts'
-import { describe } from '../core/errors.ts'
+import { describe, systemCode } from '../core/errors.ts'
 import { ActiveSegment } from './active-segment.ts'
 import type { FileHandle, FileSystem } from './file-system.ts'
 import { writeFully } from './file-system.ts'
@@ -90,15 +90,18 @@ export class SegmentStore {
   async remove(first: Seq): Promise<void> {
     const { fileSystem } = this.#options
     const path = join(this.#log, segmentName(first))
-    const size = this.#spareBytes === 0 ? await fileSystem.size(path) : 0
-    if (this.#isSpareSize(size)) {
-      await fileSystem.rename(path, join(this.#log, SPARE_NAME))
+    try {
+      const size = this.#spareBytes === 0 ? await fileSystem.size(path) : 0
+      const spare = this.#isSpareSize(size)
+      if (spare) await fileSystem.rename(path, join(this.#log, SPARE_NAME))
+      else await fileSystem.unlink(path)
+      // Durable before the spare is written over: its old name must never come back with new content.
       await fileSystem.syncDirectory(this.#log)
-      this.#spareBytes = size
-      return
+      if (spare) this.#spareBytes = size
+    } catch (error) {
+      // Somebody else removed it.
+      if (systemCode(error) !== 'ENOENT') throw error
     }
-    await fileSystem.unlink(path)
-    await fileSystem.syncDirectory(this.#log)
   }
 
   #isSpareSize(size: number): boolean {

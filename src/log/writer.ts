@@ -28,6 +28,8 @@ export interface WriterOptions {
   readonly createSegment: (first: Seq) => Promise<ActiveSegment>
   /** A reason why nothing may be written now, or undefined. */
   readonly obstacle: () => string | undefined
+  /** Looks again whether there still is an obstacle. */
+  readonly recheck: () => Promise<void>
   /** Called after each commit, before anything is settled. */
   readonly onDurable: (last: Seq) => void
   /** Called after each commit, when everything is settled; the bytes of the blocks are reused afterwards. */
@@ -56,6 +58,8 @@ export class Writer {
   #watchers: (() => void)[] = []
   #wake = new AbortController()
   #closing = false
+  /** Seqs were given that never became durable. */
+  #failed = false
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -80,13 +84,16 @@ export class Writer {
   /** One attempt to have a segment, filled ahead, so that the first message does not wait for it. Trouble is left to the first commit. */
   async prepare(): Promise<void> {
     if (this.#options.obstacle() !== undefined) return
+    await this.#create()
+    if (this.segment !== undefined) await this.#fill(this.segment)
+  }
+
+  async #create(): Promise<void> {
     try {
       this.segment ??= await this.#options.createSegment(this.#queue.firstWaiting)
     } catch (error) {
       this.#options.logger.warn({ error: describe(error) }, 'a segment cannot be created')
-      return
     }
-    await this.#fill(this.segment)
   }
 
   /** Commits now what waits; resolves when that is durable, or cannot be for now. */
@@ -110,10 +117,11 @@ export class Writer {
     this.#start()
     await this.#running
     this.#stopTimers()
+    // Without the word of a last segment, the next start would have to take this for an unclean stop; and it would be right.
+    if (this.segment === undefined && !this.#failed) await this.#create()
     const { segment } = this
     this.segment = undefined
-    if (segment === undefined) return
-    await this.#end(segment, 'closed')
+    if (segment !== undefined) await this.#end(segment, this.#failed ? undefined : 'closed')
   }
 
   #arrived(nowMs: number): void {
@@ -198,6 +206,7 @@ export class Writer {
       this.#refuse(reason)
       if (this.#closing) return undefined
       await sleep(retryDelayMs(attempt, RETRY), undefined, { signal: this.#wake.signal }).catch(() => undefined)
+      await this.#options.recheck()
     }
   }
 
@@ -230,7 +239,7 @@ export class Writer {
       bytes += block.end
     }
     this.#commitBytes += (bytes - this.#commitBytes) * SMOOTHING
-    if (segment.full) await segment.seal('rolled')
+    if (segment.full && !this.#closing) await segment.seal('rolled')
     await segment.commit()
   }
 
@@ -247,6 +256,7 @@ export class Writer {
 
   #fail(blocks: readonly PendingBlock[]): void {
     const error = new TidegateError('TG_LOG_WRITE', `the log closes and cannot be written: ${this.refusal ?? ''}`)
+    this.#failed = true
     for (const { settled } of blocks) for (const call of settled) call?.(error, 0)
     this.#queue.release(blocks)
   }
@@ -254,7 +264,7 @@ export class Writer {
   /** Between commits: the next segment when this one is full, zeros ahead when commits are small. */
   async #tend(segment: ActiveSegment | undefined): Promise<void> {
     if (segment === undefined) return
-    if (segment.full) {
+    if (segment.sealed) {
       this.segment = undefined
       await segment.close()
       this.#options.onEnded(segment, true)

@@ -5,7 +5,7 @@ import { closeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { endianness } from 'node:os'
 import type * as Koffi from 'koffi'
-import { describe, TidegateError } from '../core/errors.ts'
+import { TidegateError } from '../core/errors.ts'
 
 /** A socket that sends datagrams to one address. */
 export interface DatagramSocket {
@@ -89,9 +89,7 @@ const load = (): Libc => {
     }
     return loaded
   } catch (error) {
-    throw new TidegateError('TG_INTERNAL', `the C library cannot be called on this machine: ${describe(error)}`, {
-      cause: error,
-    })
+    throw new TidegateError('TG_INTERNAL', 'the C library cannot be called on this machine', { cause: error })
   }
 }
 

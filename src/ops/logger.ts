@@ -95,7 +95,12 @@ const destination = (format: LogFormat, write: (line: string) => void) => {
         },
       }
     case 'pretty': {
-      const pretty = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l', singleLine: true })
+      const pretty = prettyFactory({
+        colorize: true,
+        translateTime: 'SYS:HH:MM:ss.l',
+        singleLine: true,
+        errorLikeObjectKeys: [],
+      })
       return { write: (line: string) => write(CLEAR_LINE + pretty(line)) }
     }
   }

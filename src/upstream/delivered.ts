@@ -2,7 +2,7 @@
 // end must not fall over what somebody else put into the queue.
 
 import type { Lane, Seq } from '../core/contract.ts'
-import type { Incoming } from '../sinks/incoming.ts'
+import type { Incoming } from './incoming.ts'
 
 export interface DeliveredReading {
   readonly seq: Seq

@@ -3,9 +3,9 @@
 import type { TidegateError } from '../core/errors.ts'
 import { describe } from '../core/errors.ts'
 import { type Backoff, delay, retryDelayMs } from '../core/time.ts'
-import { type Binding, type Consumer, startConsumer } from '../sinks/amqp/consumer.ts'
-import { startListener } from '../sinks/amqp1/listener.ts'
-import type { Incoming, Outcome } from '../sinks/incoming.ts'
+import { type Binding, type Consumer, startConsumer } from './consumer.ts'
+import type { Incoming, Outcome } from './incoming.ts'
+import { startListener } from './listener.ts'
 
 export type ReceivingFrom =
   | { readonly kind: 'listen'; readonly host: string; readonly port: number }

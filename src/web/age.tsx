@@ -13,7 +13,9 @@ let clockOffsetMs = 0
 
 /** Ages are told by the gateway's clock, which made the times; it may be years behind this browser's. */
 export const setClockOffset = (offsetMs: number): void => {
+  const turned = Math.abs(offsetMs - clockOffsetMs) > TICK_MS
   clockOffsetMs = offsetMs
+  if (turned) refreshAges()
 }
 
 export const gatewayNow = (): number => Date.now() + clockOffsetMs

@@ -44,6 +44,8 @@ const CLOSE_REASONS: ReadonlyMap<number, string> = new Map([
   [4400, 'the gateway did not understand this page; reload it'],
   [4429, 'too many pages are open'],
 ])
+/** A gap of this reason held no message: the log skips seqs when it was not closed properly. */
+const SKIPPED = 'unclean-stop'
 const CLOSE_UNAUTHORIZED = 4401
 /** This error is followed by the close code above. */
 const UNAUTHORIZED = 'TG_UNAUTHORIZED'
@@ -134,7 +136,8 @@ export class Connection {
         break
       case 'gap':
         this.#seq = Math.max(this.#seq ?? 0, message.to)
-        this.#events.onMissed({ messages: message.to - message.from + 1, reason: message.reason })
+        if (message.reason !== SKIPPED)
+          this.#events.onMissed({ messages: message.to - message.from + 1, reason: message.reason })
         break
       case 'error':
         console.warn(`tidegate: ${message.code}: ${message.message}`)

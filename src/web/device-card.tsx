@@ -9,8 +9,15 @@ import type { Reading } from './protocol.ts'
 import { matchingNames } from './search.ts'
 import { humanUnit } from './units.ts'
 
-/** What is longer, unit included, gets a line of its own: on a phone a number must not be cut. */
+/** What is longer, unit included, gets a line of its own on a phone. */
 const NARROW_CHARACTERS = 10
+/** What is longer than this gets one everywhere. */
+const WIDE_CHARACTERS = 18
+
+const rowClass = (characters: number): string => {
+  if (characters > WIDE_CHARACTERS) return 'row long'
+  return characters > NARROW_CHARACTERS ? 'row wide' : 'row'
+}
 
 export interface DeviceCardProps {
   readonly device: Device
@@ -86,7 +93,7 @@ class ValueRow extends Component<{ readonly reading: Reading | undefined }> {
     const { name, value, unit = '', time, timeQuality } = reading
     const shown = typeof value === 'number' ? numberText(value) : String(value)
     return (
-      <div class={shown.length + unit.length > NARROW_CHARACTERS ? 'row wide' : 'row'}>
+      <div class={rowClass(shown.length + unit.length)}>
         <dt title={titleText(name)}>
           <bdi>{shortText(name)}</bdi>
         </dt>

@@ -29,7 +29,7 @@ export const GatewayPanel = ({ status, missed }: GatewayPanelProps) => {
       )}
       {gap !== undefined && (
         <p class="notice warn">
-          {countOf(gap.messages, 'message')} passed while this page was away and cannot be shown ({gap.reason}).
+          Up to {countOf(gap.messages, 'message')} passed while this page was away and cannot be shown ({gap.reason}).
         </p>
       )}
       <div class="panels">
@@ -76,7 +76,7 @@ const SourceState = ({ source }: { readonly source: SourceStatus }) => (
     <Figures
       figures={[
         ['since', <Moment timeMs={source.since} />],
-        ...Object.entries(source.detail ?? {}).map(([label, value]): Figure => [label, detailText(value)]),
+        ...Object.entries(source.detail ?? {}).map(([key, value]): Figure => [labelText(key), detailText(value)]),
       ]}
     />
   </div>
@@ -118,6 +118,9 @@ const LogState = ({ report: { log } }: { readonly report: StatusReport }) => {
     </div>
   )
 }
+
+/** `retainedMessages` → `retained messages`. */
+const labelText = (key: string): string => key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 
 const detailText = (value: string | number | boolean): string => {
   if (typeof value === 'boolean') return value ? 'yes' : 'no'

@@ -51,8 +51,10 @@ const logState = ({ log }: StatusReport): Line =>
 
 const sinksState = ({ sinks }: StatusReport): Line => {
   if (sinks.length === 0) return { tone: 'ok', text: 'none' }
-  const waiting = sinks.reduce((sum, sink) => Math.max(sum, sink.backlogMessages), 0)
-  const unwell = sinks.some((sink) => sink.state !== 'ok')
-  if (unwell) return { tone: 'warn', text: `${countText(waiting)} waiting` }
-  return { tone: 'ok', text: waiting === 0 ? 'ok' : `ok, ${countText(waiting)} waiting` }
+  const waiting = sinks.reduce((most, sink) => Math.max(most, sink.backlogMessages), 0)
+  const failed = sinks.some((sink) => sink.state === 'failed' || sink.state === 'closed')
+  const unwell = sinks.find((sink) => sink.state !== 'ok')
+  const queue = waiting === 0 ? '' : `, ${countText(waiting)} waiting`
+  if (unwell === undefined) return { tone: 'ok', text: `ok${queue}` }
+  return { tone: failed ? 'bad' : 'warn', text: `${unwell.state}${queue}` }
 }

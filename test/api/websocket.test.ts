@@ -48,6 +48,27 @@ test('an empty snapshot says so; several subscriptions keep apart; unsubscribe e
   await until('nobody is subscribed', () => live.hub.subscriberCount === 0)
 })
 
+test('a subscription that is ended in the same breath leaves nothing behind', async (t) => {
+  const { live, publish, url } = await startApi(t)
+  await publish('a/x', '1')
+  const client = liveClient(t, url)
+  await client.next('hello')
+  for (const after of [undefined, 0, 1]) {
+    // Corked, so that all arrive at once.
+    client.socket.cork()
+    client.send({ type: 'subscribe', id: 1, after })
+    client.send({ type: 'unsubscribe', id: 1 })
+    client.send({ type: 'subscribe', id: 1, after })
+    client.send({ type: 'unsubscribe', id: 1 })
+    client.send({ type: 'ping' })
+    const from = client.messages.length
+    client.socket.uncork()
+    await client.next('pong', from)
+    t.equal(live.hub.subscriberCount, 0)
+  }
+  t.notOk(client.messages.some(({ type }) => type === 'error'))
+})
+
 test('what is malformed is answered, and the connection stays open', async (t) => {
   const { url } = await startApi(t)
   const client = liveClient(t, url)

@@ -8,6 +8,7 @@ import type { LoadRequest, LoadResult } from './load-process.ts'
 /** QoS 0 packets handed to the socket at once. */
 const BURST = 64
 
+let finished = false
 const request = JSON.parse(process.argv[2] ?? '') as LoadRequest
 
 const payload = (connection: number): string => {
@@ -27,6 +28,9 @@ const open = (connection: number): Promise<Socket> =>
     const socket = connect({ host: '127.0.0.1', port: request.port, noDelay: true })
     socket.once('error', reject)
     socket.once('data', (data) => {
+      socket.once('close', () => {
+        if (!finished) throw new Error('the server closed a connection')
+      })
       if (data[0] === 0x20 && data[3] === 0) resolve(socket)
       else reject(new Error('CONNECT was refused'))
     })
@@ -117,5 +121,6 @@ const runQos0 = async (sockets: readonly Socket[]): Promise<LoadResult> => {
 
 const sockets = await Promise.all(Array.from({ length: request.connections }, (_, connection) => open(connection)))
 const result = await (request.qos === 1 ? runQos1(sockets) : runQos0(sockets))
+finished = true
 for (const socket of sockets) socket.destroy()
 console.log(JSON.stringify(result))

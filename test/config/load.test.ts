@@ -146,7 +146,7 @@ sinks:
     },
   )
   t.equal(config.gateway.id, 'north-7')
-  t.match(config.sinks[0]?.settings, { url: 'amqp://gateway:s3cret@h', exchange: '${not-one}' })
+  t.match(config.sinks[0]?.settings, { url: 'amqp://gateway:s3cret@h', exchange: `\${not-one}` })
 })
 
 test('an unquoted placeholder may stand for a number or a boolean where one is expected, and stays text elsewhere', async (t) => {

@@ -68,7 +68,7 @@ test('the message begins with the file as the user wrote it', async (t) => {
 })
 
 test('a placeholder inside braces needs quotes, and the problem says so', async (t) => {
-  t.strictSame(await problemsOf(t, 'gateway: { id: ${NAME} }'), [
+  t.strictSame(await problemsOf(t, `gateway: { id: \${NAME} }`), [
     '1:17: Unexpected flow-map-start at node end; put quotes around a placeholder that stands inside { } or [ ]',
   ])
 })
@@ -115,10 +115,10 @@ sinks:
     '5:10: file absent.txt does not exist',
     '6:16: credential absent is missing: systemd passed none (see LoadCredential= in the unit)',
     '9:11: file /dev cannot be read (EISDIR)',
-    '9:23: ${what is this} is not a placeholder; known are ${NAME}, ${file:PATH} and ${credential:NAME}',
-    '9:38: the placeholder ${ is not closed; write $${ for these characters themselves',
+    `9:23: \${what is this} is not a placeholder; known are \${NAME}, \${file:PATH} and \${credential:NAME}`,
+    `9:38: the placeholder \${ is not closed; write $\${ for these characters themselves`,
   ])
-  const outside = await problemsOf(t, 'gateway: { id: "${credential:../../etc/shadow}" }', {
+  const outside = await problemsOf(t, `gateway: { id: "\${credential:../../etc/shadow}" }`, {
     env: { HOME: '/h', CREDENTIALS_DIRECTORY: '/run/credentials' },
   })
   t.strictSame(outside, ["1:17: '../../etc/shadow' cannot name a credential"])

@@ -191,4 +191,6 @@ test('a fault neither drives a terminal nor repeats the payload', async (t) => {
   t.ok((fault?.length ?? 0) <= 301)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   t.notMatch(fault, /[\u0000-\u001f]/)
+  const leaf = decode('x', '{"\\u001b[31m":1e999}')
+  t.equal(leaf.fault, '\ufffd[31m is not a finite number')
 })

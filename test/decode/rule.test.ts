@@ -100,6 +100,14 @@ test('texts stand for values, and some for none', async (t) => {
   t.strictSame(brief(decodeBy({ decoder: 'generic', missing: ['nan', ''] }, '{"a":"nan","b":"","c":"x"}')), ['c="x"'])
   t.strictSame(brief(decodeBy({ decoder: 'scalar', missing: ['nan'] }, ' nan ')), [])
   t.match(brief(decodeBy({ decoder: 'scalar' }, 'nan')), [/^fault: .*no value/])
+  t.strictSame(brief(decodeBy({ decoder: 'scalar', missing: [''] }, '')), [], 'a retained message that is taken back')
+  t.match(brief(decodeBy({ decoder: 'scalar' }, '')), [/^fault: the payload is empty/])
+})
+
+test('a number that is not finite is a fault only where it is wanted', async (t) => {
+  const fields: readonly FieldRule[] = [{ match: ['noise'], ignore: true }]
+  t.strictSame(brief(decodeBy({ decoder: 'json', fields }, '{"noise":1e999,"v":1}')), ['v=1'])
+  t.strictSame(brief(decodeBy({ decoder: 'json' }, '{"a":-1e999,"v":1}')), ['v=1', 'fault: a is not a finite number'])
 })
 
 test('names are templates over the topic and the path', async (t) => {
@@ -112,6 +120,8 @@ test('names are templates over the topic and the path', async (t) => {
   const { decode } = createRouter([profileOf('p', [rule])])
   t.strictSame(brief(decode(messageOn('d/1/x', '{"a":1,"b":2}'))), ['x.a=1', 'own-x-b=2'])
   t.match(decode(messageOn('d/1/x$&', '{"a":1}')), { device: '1', readings: [{ name: 'x$&.a' }] })
+  t.strictSame(brief(decode(messageOn('d/1/{path}', '{"a":1}'))), ['{path}.a=1'])
+  t.strictSame(brief(decode(messageOn('d/1/x', '5'))), ['x=5'], 'one value has no path')
   const fixed = decodeBy({ decoder: 'generic', name: 'online' }, '{"state":true}')
   t.strictSame(brief(fixed), ['online=true'])
 })

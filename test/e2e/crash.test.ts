@@ -46,8 +46,8 @@ t.test(
       )
       .catch((error: unknown) => t.comment(String(error)))
     const { missing, confusions, duplicates, seqs } = account(load, queue.content.readings)
-    t.same(missing, [], 'nothing acknowledged is missing')
-    t.same(confusions, [], 'no message under two seqs, no seq for two messages')
+    t.same(missing.slice(0, 10), [], 'nothing acknowledged is missing')
+    t.same(confusions.slice(0, 10), [], 'no message under two seqs, no seq for two messages')
     t.comment(
       `${load.acknowledgedCount} acknowledged, ${seqs.size} arrived, ${duplicates} duplicates with the same seq`,
     )

@@ -26,6 +26,8 @@ t.test(
     const rabbit = await startRabbit(t)
     const queue = await UpstreamQueue.declare(rabbit.url)
     const gateway = await startGateway(t, { sinks: [{ name: 'cloud', type: 'amqp', url: rabbit.url }] })
+    // What piles up before the sink is there would be sent as backlog, beside newer messages.
+    await until('the sink is connected', async () => (await gateway.status()).sinks[0]?.state === 'ok', 20_000)
     const startedAt = performance.now()
     const load = new Load({
       port: gateway.mqttPort,
@@ -51,7 +53,7 @@ t.test(
     )
     const { missing, duplicates, confusions, misordered, seqs } = account(load, readings)
     t.same(
-      { missing, duplicates, confusions, misordered },
+      { missing: missing.slice(0, 10), duplicates, confusions: confusions.slice(0, 10), misordered },
       { missing: [], duplicates: 0, confusions: [], misordered: [] },
     )
     t.equal(readings.length, 3 * CONNECTIONS * PER_CONNECTION, 'every reading once')

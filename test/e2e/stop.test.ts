@@ -27,11 +27,11 @@ t.test('SIGTERM under load: exit 0, nothing acknowledged is lost, and the restar
   t.teardown(() => subscriber.close())
   subscriber.subscribe({ after: 0 })
   const arrived = () => subscriber.readings(true)
-  const newest = () => subscriber.messages.at(-1)?.seq ?? 0
+  const newest = () => arrived().at(-1)?.seq ?? 0
   await until('everything is replayed', () => newest() >= log.last, 20_000)
   const { missing, confusions, duplicates, misordered, seqs } = account(load, arrived())
   t.same(
-    { missing, confusions, duplicates, misordered },
+    { missing: missing.slice(0, 10), confusions: confusions.slice(0, 10), duplicates, misordered },
     { missing: [], confusions: [], duplicates: 0, misordered: [] },
   )
   t.equal(

@@ -271,3 +271,33 @@ test('messages of a minute that the disk was away keep the times they arrived at
     ],
   )
 })
+
+test('a close right after a roll-over is a clean one', async (t) => {
+  const directory = await temporaryDirectory(t)
+  let next = 1
+  for (let round = 1; round <= 8; round++) {
+    const log = await openTestLog(t, directory, { segmentBytes: 4_096 })
+    // Closing while this is under way, or right after it, fills and rolls the segment.
+    const seqs = appendAll(log, texts(round * 10, 100))
+    if (round % 2 === 0) await seqs
+    await log.close()
+    t.equal((await seqs)[0], next)
+    next += round * 10
+  }
+  const log = await openTestLog(t, directory, { segmentBytes: 4_096 })
+  t.strictSame((await readAll(log.reader())).gaps, [])
+  t.equal(await log.deliver(message('next')), next)
+})
+
+test('a flood of topics, each used once, keeps the table, the segments and their footers small', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const log = await openTestLog(t, directory)
+  const long = 'x'.repeat(1_000)
+  let settled = 0
+  for (let number = 0; number < 5_000; number++)
+    if (!log.append(message('1', `${number}/${long}`), () => settled++)) await log.ready()
+  await until('all are durable', () => settled === 5_000)
+  const { entries } = await readAll(log.reader(), 0, 1_000)
+  t.equal(new Set(entries.map(({ topic }) => topic)).size, 5_000)
+  t.ok(log.info().segments >= 2, 'rolled by the size of the dictionary')
+})

@@ -22,6 +22,8 @@ export interface FaultyDisk extends FileSystem {
   heal(): void
   /** The next calls of this kind wait until the returned function is called. */
   hold(call: DiskCall): () => void
+  /** Lets what is under way end and nothing else begin: the directory stands still until the returned function is called. */
+  freeze(): Promise<() => void>
   /** From now on a write takes at most so many bytes. */
   limitWrites(bytes: number): void
   /** What the file system says is free. */
@@ -40,17 +42,22 @@ export const faultyDisk = (): FaultyDisk => {
   const done: string[] = []
   let faults: Fault[] = []
   const gates = new Map<DiskCall, Promise<void>>()
+  let frozen: Promise<void> | undefined
+  const busy = new Set<Promise<unknown>>()
   let writeLimit = Number.POSITIVE_INFINITY
   let free = Number.POSITIVE_INFINITY
 
   const through = async <T>(call: DiskCall, path: string, work: () => Promise<T>): Promise<T> => {
     await gates.get(call)
+    while (frozen !== undefined) await frozen
     const fault = faults.find((one) => one.call === call && one.times > 0 && path.includes(one.part))
     if (fault !== undefined) {
       fault.times--
       throw Object.assign(new Error(`${fault.code}: injected, ${call} ${path}`), { code: fault.code })
     }
-    const result = await work()
+    const working = work()
+    busy.add(working)
+    const result = await working.finally(() => busy.delete(working))
     if (call !== 'read') done.push(`${call} ${path.slice(path.lastIndexOf('/') + 1)}`)
     return result
   }
@@ -83,6 +90,15 @@ export const faultyDisk = (): FaultyDisk => {
       gates.set(call, promise)
       return () => {
         gates.delete(call)
+        resolve()
+      }
+    },
+    freeze: async () => {
+      const { promise, resolve } = deferred()
+      frozen = promise
+      await Promise.allSettled([...busy])
+      return () => {
+        frozen = undefined
         resolve()
       }
     },

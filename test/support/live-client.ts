@@ -1,5 +1,6 @@
 // A WebSocket client of /api/v1/live that remembers what it was told.
 
+import type { Duplex } from 'node:stream'
 import { WebSocket } from 'ws'
 import { until } from './until.ts'
 
@@ -20,6 +21,8 @@ export interface LiveMessage {
 
 export interface LiveClient {
   readonly ws: WebSocket
+  /** Below the WebSocket. */
+  readonly socket: Duplex
   readonly messages: LiveMessage[]
   readonly closeCode: number | undefined
   /** The HTTP status when the upgrade was refused. */
@@ -54,8 +57,16 @@ export const liveClient = (
   })
   ws.on('error', () => undefined)
   t.teardown(() => ws.terminate())
+  let socket: Duplex | undefined
+  ws.on('upgrade', (response) => {
+    socket = response.socket
+  })
   return {
     ws,
+    get socket() {
+      if (socket === undefined) throw new Error('there is no connection yet')
+      return socket
+    },
     messages,
     get closeCode() {
       return closeCode

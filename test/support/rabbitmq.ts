@@ -103,6 +103,8 @@ export const startRabbit = async (t: Pick<Test, 'teardown'>, options: RabbitOpti
   let node: ChildProcess | undefined
 
   const start = async () => {
+    // Of an earlier life of the node: its last words must not be taken for those of this one.
+    await rm(join(directory, 'log', `${nodeName}.log`), { force: true })
     const child = launch(SERVER, [])
     node = child
     let output = ''
@@ -127,7 +129,7 @@ export const startRabbit = async (t: Pick<Test, 'teardown'>, options: RabbitOpti
       },
       60_000,
     )
-    await until('RabbitMQ listens', () => ctl('await_startup').then(() => true), 60_000)
+    await ctl('await_startup')
   }
   const end = async (signal: NodeJS.Signals) => {
     const child = node

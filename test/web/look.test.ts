@@ -44,20 +44,40 @@ const weakTexts = (least: number): string => `(() => {
   return { seen, weak }
 })()`
 
+type Values = Readonly<Record<string, readonly [value: number | string | boolean, unit?: string]>>
+
+/** One message with all of a device's values. */
+const senml = (values: Values): string => {
+  const member = { number: 'v', string: 'vs', boolean: 'vb' } as const
+  return JSON.stringify(
+    Object.entries(values).map(([n, [value, u]]) => ({ n, u, [member[typeof value as keyof typeof member]]: value })),
+  )
+}
+
 /** A small house with something of everything: fresh and old values, switches, a fault, an upstream that is away. */
 const furnish = (gateway: DashboardGateway) => {
-  gateway.publish('sensors/cellar', '{"humidity":71,"leak":false}')
+  gateway.publish('sensors/cellar', senml({ humidity: [71, '%RH'], temperature: [12.4, 'Cel'], leak: [false] }))
+  gateway.advance(7 * 60_000)
+  const sky = 'light rain from the west, clearing by the evening'
+  gateway.publish('weather/roof', senml({ pressure: [1013.25, 'hPa'], wind: [3.4, 'm/s'], sky: [sky] }))
+  gateway.publish('weather/roof', '{"rain":0.')
+  gateway.advance(42_000)
+  gateway.publish('garden/well', senml({ level: [2.61, 'm'], pump: [false] }))
+  const unit = 'buildings/0/floors/3/rooms/314/ventilation-unit-north'
+  gateway.publish(unit, senml({ speed: [62, '%'], filter: ['change soon'] }))
+  gateway.advance(11_000)
+  const heating = {
+    power: [1840, 'W'],
+    energy: [18321.482, 'kWh'],
+    flow: [38.5, 'Cel'],
+    running: [true],
+    mode: ['heating'],
+  } as const
+  gateway.publish('house/heat-pump', senml(heating))
   gateway.publish(
-    'weather/roof',
-    '{"pressure":1013.25,"wind":3.4,"sky":"light rain from the west, clearing by the evening"}',
+    'sensors/greenhouse',
+    senml({ temperature: [21.5, 'Cel'], humidity: [64, '%RH'], co2: [611, 'ppm'], window: [false] }),
   )
-  gateway.publish('weather/roof', '{"pressure":1013.')
-  gateway.publish('sensors/greenhouse/humidity', '64')
-  gateway.publish('sensors/greenhouse/co2', '611')
-  gateway.publish('sensors/greenhouse/window', 'OFF')
-  gateway.publish('house/heat-pump', '{"power":1840,"energy":18321.482,"flow":38.5,"running":true,"mode":"heating"}')
-  gateway.publish('buildings/0/floors/3/rooms/314/ventilation-unit-north', '{"fan":{"a":1},"speed":0.62}')
-  gateway.publish('sensors/greenhouse/temperature', '21.5 °C')
   const sink = {
     position: 9,
     unsettled: [],
@@ -112,7 +132,7 @@ test('the look of the dashboard', needs('chromium'), async (t) => {
         t.equal(/rgb\((\d+)/.exec(dark)?.[1] === '13', colorScheme === 'dark', 'it follows the reader’s preference')
         t.same(complaints, [])
         if (directory !== undefined)
-          await page.screenshot({ path: join(directory, `${name}-${colorScheme}.png`), fullPage: true })
+          await page.screenshot({ path: join(directory, `dashboard-${name}-${colorScheme}.png`) })
         await page.context().close()
       })
 

@@ -62,7 +62,7 @@ test('the state of things on the dashboard', needs('chromium'), async (t) => {
       ],
     }
     const { page, complaints } = await open(browser, gateway.url)
-    await page.getByRole('link', { name: 'Upstream 1,204 waiting' }).waitFor()
+    await page.getByRole('link', { name: 'Upstream degraded, 1,204 waiting' }).waitFor()
     const sinks = page.getByRole('region', { name: 'Upstream' })
     t.equal(await sinks.locator('.part-title').textContent(), 'cloud amqp degraded')
     t.equal(await sinks.locator('.reason').textContent(), 'cannot reach amqp://broker.example; messages are kept')

@@ -2,15 +2,15 @@
 // turns confirms, nacks and returned messages into what a Publication wants to hear. It is used once and never reopened.
 
 import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib'
+import { connectFailure, connectionLost, declareFailure, replyCode, sizeLimit } from '../../core/amqp-failure.ts'
+import type { AmqpEndpoint } from '../../core/amqp-url.ts'
 import type { WriteResult } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
-import type { LinkSettings } from '../link-settings.ts'
 import type { Outgoing } from '../outgoing.ts'
 import type { Posting, Publication } from '../publication.ts'
-import { connectFailure, connectionLost, declareFailure, replyCode, sizeLimit } from './failure.ts'
 
 export interface AmqpTarget {
-  readonly settings: LinkSettings
+  readonly settings: AmqpEndpoint
   readonly exchange: string
   readonly exchangeType: string
   readonly heartbeatMs: number
@@ -176,7 +176,7 @@ export class AmqpLink {
       await this.#declare()
       this.#channel = await this.#openChannel()
     } catch (error) {
-      throw this.#gone ?? connectFailure(error, shown)
+      throw this.#gone ?? connectFailure(error, this.#target.settings)
     }
   }
 
@@ -293,7 +293,7 @@ const openConnection = async (target: AmqpTarget, signal: AbortSignal): Promise<
     // amqplib cannot stop connecting: what still opens is thrown away (its own failure has nobody left to hear it).
     opening.then(discard, () => undefined)
     signal.throwIfAborted()
-    throw connectFailure(error, settings.shown)
+    throw connectFailure(error, settings)
   } finally {
     if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
   }

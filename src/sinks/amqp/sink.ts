@@ -1,8 +1,8 @@
 // Sink `amqp`: keeps one link to the broker, packs batches into messages, and says in its health what it waits for.
 
+import { type AmqpEndpoint, parseAmqpUrl } from '../../core/amqp-url.ts'
 import type { Batch, Context, Health, Seq, Sink, WriteResult } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
-import { type LinkSettings, parseAmqpUrl } from '../link-settings.ts'
 import { packLosses, packRejection } from '../loss-note.ts'
 import { Names } from '../names.ts'
 import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'
@@ -25,7 +25,7 @@ export interface AmqpConfig {
 export class AmqpSink implements Sink {
   readonly #config: AmqpConfig
   readonly #context: Context
-  readonly #settings: LinkSettings
+  readonly #settings: AmqpEndpoint
   readonly #names: Names
   readonly #health: SinkHealth
   #link: AmqpLink | undefined
@@ -46,7 +46,8 @@ export class AmqpSink implements Sink {
     this.#link = undefined
     if (this.#closed) throw new TidegateError('TG_UPSTREAM_UNREACHABLE', `sink '${this.#context.name}' is closed`)
     const { exchange, exchangeType, heartbeat } = this.#config
-    const link: AmqpLink = await AmqpLink.open(
+    let link: AmqpLink | undefined
+    link = await AmqpLink.open(
       {
         settings: this.#settings,
         exchange,
@@ -61,7 +62,7 @@ export class AmqpSink implements Sink {
             reason && `${this.#settings.shown} blocks publishers: ${reason}; free memory or disk there`,
           ),
         lost: (error) => {
-          if (this.#link === link) this.#health.failed(error.message)
+          if (link !== undefined && this.#link === link) this.#health.failed(error.message)
         },
         tooLarge: (limitBytes) => this.#onTooLarge(limitBytes),
         unroutable: (publication, posting) => this.#onUnroutable(publication, posting),

@@ -2,14 +2,14 @@
 // means is told to the Publication. It is used once and never reopened: rhea's own reconnecting is off.
 
 import rhea, { type AmqpError, type Connection, type EventContext, type Sender } from 'rhea'
+import type { AmqpEndpoint } from '../../core/amqp-url.ts'
 import type { WriteResult } from '../../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../../core/errors.ts'
-import type { LinkSettings } from '../link-settings.ts'
 import type { Outgoing } from '../outgoing.ts'
 import type { Posting, Publication } from '../publication.ts'
 
 export interface Amqp1Target {
-  readonly settings: LinkSettings
+  readonly settings: AmqpEndpoint
   readonly address: string
   readonly containerId: string
   readonly heartbeatMs: number

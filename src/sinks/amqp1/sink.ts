@@ -1,8 +1,8 @@
 // Sink `amqp1`: keeps one link to the peer, packs batches into messages, and says in its health what it waits for.
 
+import { type AmqpEndpoint, parseAmqpUrl } from '../../core/amqp-url.ts'
 import type { Batch, Context, Health, Seq, Sink, WriteResult } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
-import { type LinkSettings, parseAmqpUrl } from '../link-settings.ts'
 import { packLosses, packRejection } from '../loss-note.ts'
 import { Names } from '../names.ts'
 import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'
@@ -28,7 +28,7 @@ const MIN_BODY_BYTES = 256
 export class Amqp1Sink implements Sink {
   readonly #config: Amqp1Config
   readonly #context: Context
-  readonly #settings: LinkSettings
+  readonly #settings: AmqpEndpoint
   readonly #names: Names
   readonly #health: SinkHealth
   #link: Amqp1Link | undefined
@@ -46,7 +46,8 @@ export class Amqp1Sink implements Sink {
     this.#link?.destroy()
     this.#link = undefined
     if (this.#closed) throw new TidegateError('TG_UPSTREAM_UNREACHABLE', `sink '${this.#context.name}' is closed`)
-    const link: Amqp1Link = await Amqp1Link.open(
+    let link: Amqp1Link | undefined
+    link = await Amqp1Link.open(
       {
         settings: this.#settings,
         address: this.#config.address,
@@ -55,7 +56,7 @@ export class Amqp1Sink implements Sink {
       },
       this.#describe,
       (error) => {
-        if (this.#link === link) this.#health.failed(error.message)
+        if (link !== undefined && this.#link === link) this.#health.failed(error.message)
       },
       signal,
     )

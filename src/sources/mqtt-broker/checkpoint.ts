@@ -52,7 +52,7 @@ export class Checkpoint {
       const stored = await readCheckpoint(this.#directory)
       for (const message of stored?.retained ?? []) retained.set(message)
       for (const session of stored?.sessions ?? []) sessions.restore(session)
-      for (const { origin, crc } of stored?.open ?? []) open.open(origin, crc, 'durable')
+      for (const { origin, crc } of stored?.open ?? []) open.restore(origin, crc)
       this.#seq = stored?.seq ?? 0
     } catch (error) {
       this.#logger.warn(
@@ -68,7 +68,7 @@ export class Checkpoint {
         if (kind !== 'message' || source !== this.#name) continue
         this.#messages++
         if (retain) retained.set({ topic, payload, qos })
-        if (origin !== undefined) open.open(origin, publishCrc(topic, payload), 'durable')
+        if (origin !== undefined) open.restore(origin, publishCrc(topic, payload))
       }
     }
     this.#interval = setInterval(() => void this.#saveIfChanged(), CHECKPOINT_INTERVAL_MS)

@@ -10,6 +10,7 @@ import {
   EAGER_IN_FLIGHT,
   LINGER_MS,
   MAX_HELD_BYTES,
+  MAX_SLICE_PACKETS,
   MAX_UNREAD_BYTES,
   MAX_UNSENT_BYTES,
   STALL_TIMEOUT_MS,
@@ -39,6 +40,7 @@ export interface ConnectionEvents {
 
 interface Slice {
   readonly bytes: Buffer
+  readonly packets: number
   readonly isDisconnect: boolean
 }
 
@@ -74,9 +76,9 @@ export class Connection extends Duplex {
     this.#events = events
     this.#guard = new Guard(options.maxPacketBytes, {
       connect: (bytes, connect) => this.#connect(bytes, connect),
-      packets: (bytes) => this.#keep(bytes, false),
+      packets: (bytes, count) => this.#keep(bytes, count, false),
       ping: (bytes) => this.#ping(bytes),
-      disconnect: (bytes) => this.#keep(bytes, true),
+      disconnect: (bytes) => this.#keep(bytes, 1, true),
     })
     this.on('error', () => this.#clearTimers())
     transport.on('data', (chunk: Buffer) => this.#take(chunk))
@@ -132,12 +134,8 @@ export class Connection extends Duplex {
   proceed(): void {
     if (this.destroyed || this.#refused) return
     const next = this.#held[0]
-    if (next !== undefined && this.#mayPass(next)) {
-      this.#held.shift()
-      this.#heldBytes -= next.bytes.length
-      this.#wanted = false
-      this.push(next.bytes)
-    } else if (next === undefined && this.#ended && this.#wanted && this.#inFlight === 0) this.push(null)
+    if (next !== undefined && this.#mayPass(next)) this.#pass()
+    else if (next === undefined && this.#ended && this.#wanted && this.#inFlight === 0) this.push(null)
     this.#paceTransport()
   }
 
@@ -185,6 +183,22 @@ export class Connection extends Duplex {
     return this.#inFlight < EAGER_IN_FLIGHT && this.#events.mayProceed() && !this.#isUnread()
   }
 
+  /** Hands on the first slice, and what may go with it: aedes asks again when all of it is settled, and a commit takes time. */
+  #pass(): void {
+    this.#wanted = false
+    let packets = 0
+    let passed = 0
+    for (const { bytes, packets: more, isDisconnect } of this.#held) {
+      const isTooMuch = packets + more > MAX_SLICE_PACKETS || isDisconnect || !this.#ready
+      if (passed > 0 && isTooMuch) break
+      this.push(bytes)
+      this.#heldBytes -= bytes.length
+      packets += more
+      passed++
+    }
+    this.#held.splice(0, passed)
+  }
+
   #isConnect(slice: Slice): boolean {
     return slice.bytes[0] === 0x10
   }
@@ -217,20 +231,20 @@ export class Connection extends Duplex {
     clearTimeout(this.#deadline)
     this.#deadline = undefined
     if (connect.keepAliveSeconds > 0) this.#watchKeepAlive(connect.keepAliveSeconds * 1_500)
-    this.#keep(bytes, false)
+    this.#keep(bytes, 1, false)
     this.#events.connected(this, connect)
   }
 
-  #keep(bytes: Buffer, isDisconnect: boolean): void {
+  #keep(bytes: Buffer, packets: number, isDisconnect: boolean): void {
     if (this.destroyed || this.#refused) return
-    this.#held.push({ bytes, isDisconnect })
+    this.#held.push({ bytes, packets, isDisconnect })
     this.#heldBytes += bytes.length
   }
 
   // Answered here, so that a client whose messages wait for the log does not take the gateway for dead.
   #ping(bytes: Buffer): void {
     if (this.ready) this.write(PINGRESP)
-    else this.#keep(bytes, false)
+    else this.#keep(bytes, 1, false)
   }
 
   #watchKeepAlive(timeoutMs: number): void {

@@ -44,6 +44,8 @@ export class Ingest {
   /** Appended and not settled. */
   #unsettled = 0
   #unmetered = 0
+  /** QoS 0 and wills that the log has taken. */
+  #finished: Arrival[] = []
   #onDrained: (() => void) | undefined
 
   constructor(parts: IngestParts) {
@@ -101,14 +103,14 @@ export class Ingest {
     const origin = { clientHash: clientHash(client.id), packetId: packet.messageId ?? 0 }
     const crc = publishCrc(packet.topic, payloadOf(packet))
     const known = this.#parts.open.find(origin)
-    const isRetransmission = known !== undefined && packet.dup && known.crc === crc
+    const isRetransmission = known !== undefined && known.crc === crc && (packet.dup || known.certain)
     if (isRetransmission && known.state !== 'lost') {
       this.#parts.meter.add('mqtt_retransmissions_total', { source: this.#parts.source })
       if (known.state === 'durable') this.#settle(arrival, undefined)
       else known.waiting.push((error) => this.#settle(arrival, error))
       return
     }
-    this.#store(arrival, origin, this.#parts.open.open(origin, crc, 'pending'), !isRetransmission)
+    this.#store(arrival, origin, this.#parts.open.open(origin, crc), !isRetransmission)
   }
 
   #store(arrival: Arrival, origin: Origin | undefined, open: OpenPublish | undefined, isNew: boolean): void {
@@ -125,10 +127,7 @@ export class Ingest {
       arrival.isAcknowledged ? (error, seq) => this.#settled(arrival, open, error, seq) : this.#settledUnacknowledged,
     )
     if (isNew) this.#parts.distribute({ topic, payload, qos, retain }, client)
-    if (!arrival.isAcknowledged) {
-      if (packet !== client.will) client.conn.settle()
-      arrival.done()
-    }
+    if (!arrival.isAcknowledged) this.#finishLater(arrival)
     if (!hasRoom) this.#waitForRoom()
   }
 
@@ -195,6 +194,20 @@ export class Ingest {
     this.#waiting = []
     this.#head = 0
     if (!this.#full) this.#parts.proceed()
+  }
+
+  // Not at once: aedes would read on inside its parser's event, and its parser cannot be entered twice.
+  #finishLater(arrival: Arrival): void {
+    this.#finished.push(arrival)
+    if (this.#finished.length > 1) return
+    setImmediate(() => {
+      const finished = this.#finished
+      this.#finished = []
+      for (const { client, packet, done } of finished) {
+        if (packet !== client.will) client.conn.settle()
+        done()
+      }
+    })
   }
 
   // Metered once per turn of the event loop: a label lookup per message would cost more than the append.

@@ -82,3 +82,5 @@ export const MAX_CHECKPOINT_BYTES = 128 * MIB
 
 /** How long acknowledgements that wait for the log may take at close. */
 export const CLOSE_TIMEOUT_MS = 2_000
+/** One commit of the log, for the wills of those who are still connected. */
+export const WILL_TIMEOUT_MS = 500

@@ -1,7 +1,7 @@
 // QoS 2 publications whose PUBREL has not come, so that a retransmission is recognised ([MQTT-4.3.3-2]), bounded.
-// Kept apart from the connection and from clean sessions too: MQTT.js, for one, retransmits after a clean CONNECT.
-// Rebuilt after a crash from the log, which does not know PUBREL; so a packet counts as a retransmission only if it says so
-// (DUP) and if topic and payload are the same.
+// A retransmission has the same packet identifier, topic and payload. Where PUBREL may have been missed, it must also say
+// that it is one (DUP): after a restart, since the log does not know PUBREL, and after a clean CONNECT, which ends what was
+// open although clients do retransmit behind it. Elsewhere DUP is not asked for: MQTT.js never sets it.
 
 import { crc32 } from 'node:zlib'
 import type { Origin } from '../../core/contract.ts'
@@ -12,6 +12,8 @@ export interface OpenPublish {
   readonly crc: number
   /** 'lost': the log failed it; it was passed on to subscribers already, and is stored when it comes again. */
   state: 'pending' | 'durable' | 'lost'
+  /** PUBREL has certainly not come. */
+  certain: boolean
   /** Retransmissions that wait for it to be durable. */
   readonly waiting: ((error: Error | undefined) => void)[]
 }
@@ -38,18 +40,18 @@ export class OpenPublishes {
   }
 
   /** In place of what was open under this packet identifier. */
-  open(origin: Origin, crc: number, state: OpenPublish['state']): OpenPublish {
-    this.close(origin)
-    if (this.#size >= this.#maxTotal) this.#forgetOldest()
-    let ofClient = this.#byClient.get(origin.clientHash)
-    if (ofClient === undefined) {
-      ofClient = new Map()
-      this.#byClient.set(origin.clientHash, ofClient)
-    }
-    const publish: OpenPublish = { crc, state, waiting: [] }
-    ofClient.set(origin.packetId, publish)
-    this.#size++
-    return publish
+  open(origin: Origin, crc: number): OpenPublish {
+    return this.#put(origin, { crc, state: 'pending', certain: true, waiting: [] })
+  }
+
+  /** From the checkpoint or the log. */
+  restore(origin: Origin, crc: number): void {
+    this.#put(origin, { crc, state: 'durable', certain: false, waiting: [] })
+  }
+
+  /** The client has begun a clean session. */
+  doubt(clientHash: number): void {
+    for (const publish of this.#byClient.get(clientHash)?.values() ?? []) publish.certain = false
   }
 
   /** PUBREL has come. */
@@ -65,6 +67,19 @@ export class OpenPublishes {
     for (const [clientHash, ofClient] of this.#byClient)
       for (const [packetId, { crc, state }] of ofClient)
         if (state === 'durable') yield { origin: { clientHash, packetId }, crc }
+  }
+
+  #put(origin: Origin, publish: OpenPublish): OpenPublish {
+    this.close(origin)
+    if (this.#size >= this.#maxTotal) this.#forgetOldest()
+    let ofClient = this.#byClient.get(origin.clientHash)
+    if (ofClient === undefined) {
+      ofClient = new Map()
+      this.#byClient.set(origin.clientHash, ofClient)
+    }
+    ofClient.set(origin.packetId, publish)
+    this.#size++
+    return publish
   }
 
   #forgetOldest(): void {

@@ -48,6 +48,10 @@ export class Sessions {
     return this.#byClient.size
   }
 
+  get subscriptionCount(): number {
+    return this.#routes.size
+  }
+
   /** Grows with every change of what a restart must know. */
   get changes(): number {
     return this.#changes

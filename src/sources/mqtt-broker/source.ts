@@ -11,7 +11,7 @@ import type { BrokerClient, BrokerEvents } from './broker-events.ts'
 import { Checkpoint } from './checkpoint.ts'
 import type { Connection } from './connection.ts'
 import { Ingest } from './ingest.ts'
-import { CLOSE_TIMEOUT_MS } from './limits.ts'
+import { CLOSE_TIMEOUT_MS, WILL_TIMEOUT_MS } from './limits.ts'
 import { type ListenAddress, Listener } from './listener.ts'
 import { clientHash, OpenPublishes } from './open-publishes.ts'
 import type { Publication } from './packet.ts'
@@ -81,6 +81,7 @@ export class MqttBrokerSource implements Source {
       address: listener.address,
       connections: listener.connectionCount,
       sessions: this.#sessions.size,
+      subscriptions: this.#sessions.subscriptionCount,
       retainedMessages: this.#retained.size,
     }
     return { ...this.#health, detail }
@@ -106,21 +107,21 @@ export class MqttBrokerSource implements Source {
     if (running !== undefined) {
       const { listener, broker, ingest } = running
       listener.stop()
-      await this.#deadline('acknowledgements', ingest.drained())
+      await this.#within(CLOSE_TIMEOUT_MS, 'acknowledgements', ingest.drained())
       // Whoever is still connected has not said goodbye: their wills are published ([MQTT-3.1.2-8]).
-      await this.#deadline('disconnects', new Promise<void>((resolve) => broker.close(resolve)))
-      await this.#deadline('wills', ingest.drained())
+      await this.#within(CLOSE_TIMEOUT_MS, 'disconnects', new Promise<void>((resolve) => broker.close(resolve)))
+      await this.#within(WILL_TIMEOUT_MS, 'wills', ingest.drained())
       ingest.close()
-      await this.#deadline('connections', listener.close())
+      await this.#within(CLOSE_TIMEOUT_MS, 'connections', listener.close())
     }
     await this.#checkpoint.close()
   }
 
-  async #deadline(what: string, work: Promise<void>): Promise<void> {
+  async #within(timeoutMs: number, what: string, work: Promise<void>): Promise<void> {
     const { name, logger } = this.#context
-    const late = () => new TidegateError('TG_UNAVAILABLE', `not finished within ${CLOSE_TIMEOUT_MS} ms`)
+    const late = () => new TidegateError('TG_UNAVAILABLE', `not finished within ${timeoutMs} ms`)
     try {
-      await withDeadline(work, CLOSE_TIMEOUT_MS, late)
+      await withDeadline(work, timeoutMs, late)
     } catch (error) {
       logger.warn({ source: name, what, reason: describe(error) }, 'mqtt broker closes without waiting further')
     }
@@ -169,6 +170,7 @@ export class MqttBrokerSource implements Source {
       connected: ({ id, clean, conn }) => {
         const { session, present } = this.#sessions.open(id, clean, conn)
         this.#sessionOf.set(conn, session)
+        if (clean) this.#open.doubt(clientHash(id))
         return present
       },
       ready: (client) => {

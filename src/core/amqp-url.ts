@@ -1,8 +1,8 @@
 // What an AMQP url says, for both versions of the protocol, and how it may be shown: never with its password.
 
-import { TidegateError } from '../core/errors.ts'
+import { TidegateError } from './errors.ts'
 
-export interface LinkSettings {
+export interface AmqpEndpoint {
   readonly tls: boolean
   readonly host: string
   readonly port: number
@@ -18,7 +18,7 @@ const PLAIN_PORT = 5672
 const TLS_PORT = 5671
 
 /** `key` names the place in the configuration. Throws TG_CONFIG_INVALID without repeating a password. */
-export const parseAmqpUrl = (url: string, key: string): LinkSettings => {
+export const parseAmqpUrl = (url: string, key: string): AmqpEndpoint => {
   let parsed: URL
   try {
     parsed = new URL(url)

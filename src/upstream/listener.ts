@@ -3,8 +3,8 @@
 
 import type { AddressInfo, Socket } from 'node:net'
 import rhea, { type EventContext, type Receiver } from 'rhea'
-import { describe, systemCode, TidegateError } from '../../core/errors.ts'
-import type { Incoming, Outcome } from '../incoming.ts'
+import { describe, systemCode, TidegateError } from '../core/errors.ts'
+import type { Incoming, Outcome } from './incoming.ts'
 
 export interface ListenerOptions {
   readonly host: string

@@ -1,10 +1,10 @@
 // Consumes a queue over AMQP 0-9-1, with a bounded number of messages under way. It declares and binds nothing unless asked.
 
 import { type ChannelModel, connect } from 'amqplib'
-import { TidegateError } from '../../core/errors.ts'
-import type { Incoming, Outcome } from '../incoming.ts'
-import { parseAmqpUrl } from '../link-settings.ts'
-import { connectFailure, connectionLost, replyCode } from './failure.ts'
+import { connectFailure, connectionLost, replyCode } from '../core/amqp-failure.ts'
+import { parseAmqpUrl } from '../core/amqp-url.ts'
+import { TidegateError } from '../core/errors.ts'
+import type { Incoming, Outcome } from './incoming.ts'
 
 export interface ConsumerOptions {
   readonly url: string
@@ -47,7 +47,7 @@ export const startConsumer = async (options: ConsumerOptions): Promise<Consumer>
     },
     { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: 'tidegate receive' } },
   ).catch((error: unknown) => {
-    throw connectFailure(error, settings.shown)
+    throw connectFailure(error, settings)
   })
   let closing = false
   let reason: unknown

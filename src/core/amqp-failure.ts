@@ -1,9 +1,11 @@
 // What RabbitMQ and the network say, as operating errors: who refused what, and whether it is a matter of size.
 
-import { describe, systemCode, TidegateError } from '../../core/errors.ts'
+import type { AmqpEndpoint } from './amqp-url.ts'
+import { describe, systemCode, TidegateError } from './errors.ts'
 
 /** AMQP reply codes (specification, 1.2, and RabbitMQ's extensions). */
 const CONTENT_TOO_LARGE = 311
+const CONNECTION_FORCED = 320
 const PRECONDITION_FAILED = 406
 
 /** Errors of amqplib carry the broker's reply code as a number. */
@@ -11,14 +13,21 @@ export const replyCode = (error: unknown): number | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'number' ? error.code : undefined
 
 /** An attempt to connect that failed. */
-export const connectFailure = (error: unknown, shown: string): TidegateError => {
+export const connectFailure = (error: unknown, endpoint: AmqpEndpoint): TidegateError => {
   if (error instanceof TidegateError) return error
+  const { shown } = endpoint
   const code = networkCode(error)
   if (code !== undefined) return new TidegateError('TG_UPSTREAM_UNREACHABLE', `cannot connect to ${shown}: ${code}`)
   const text = describe(error)
   if (/closed abruptly|Unexpected close|timed ?out|ETIMEDOUT/i.test(text))
     return new TidegateError('TG_UPSTREAM_UNREACHABLE', `${shown} closed the connection while it was opened: ${text}`)
-  const reply = /(?:with message|replyText:?) ?["'](.*?)["']\s*(?:[,}>]|$)/.exec(text)?.[1]
+  // amqplib keeps the broker's own words to itself here.
+  if (/Expected ConnectionOpenOk/.test(text)) {
+    const host = endpoint.path === '' ? '/' : endpoint.path
+    const why = 'it does not exist, or the user may not use it'
+    return new TidegateError('TG_UPSTREAM_REFUSED', `${shown} refused the virtual host '${host}': ${why}`)
+  }
+  const reply = /with message "(.*?)"$/.exec(text)?.[1]
   return new TidegateError('TG_UPSTREAM_REFUSED', `${shown} refused the connection: ${reply ?? text}`)
 }
 
@@ -42,7 +51,8 @@ export const connectionLost = (error: unknown, shown: string): TidegateError => 
   if (error instanceof TidegateError) return error
   const code = replyCode(error)
   const text = error === undefined ? 'the connection was closed' : describe(error)
-  return code === undefined
+  // An operator closed it, or the broker is being stopped: it has refused nothing.
+  return code === undefined || code === CONNECTION_FORCED
     ? new TidegateError('TG_UPSTREAM_UNREACHABLE', `lost ${shown}: ${networkCode(error) ?? text}`)
     : new TidegateError('TG_UPSTREAM_REFUSED', `${shown} closed the channel: ${text}`)
 }
