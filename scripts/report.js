@@ -39,7 +39,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const found = point.exec(line)
   if (found) {
     diagnosticsIndent = -1
-    const failed = found[2] === 'not ok' && !/ # TODO\b/.test(line)
+    const failed = found[2] === 'not ok' && !/ # todo\b/i.test(line)
     const title = (found[3] ?? '').replace(/ # time=[\d.]+m?s$/, '').replaceAll('\\#', '#')
     const depth = indent / 4
     titles.length = depth

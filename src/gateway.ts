@@ -25,6 +25,8 @@ import { sourcePlugin } from './plugins.ts'
 
 /** How long sinks may finish what they are writing when the gateway stops. */
 const FORWARD_STOP_MS = 5_000
+/** By then the forward thread has said where the sinks stand, unless it cannot start. */
+const SETTLED_WITHIN_MS = 30_000
 /** A replay for a source is read in pieces of this size. */
 const REPLAY_LIMIT = { entries: 4_096, bytes: 1024 * 1024 }
 
@@ -87,7 +89,7 @@ export class Gateway {
     signal.throwIfAborted()
 
     this.#startForwarding(log)
-    metrics.beforeText(() => this.#measure(log))
+    metrics.beforeText(() => metrics.set('clock_synced', this.#clock.synced() ? 1 : 0))
     for (const part of config.sources) {
       await this.#startSource(part, log, signal)
       signal.throwIfAborted()
@@ -157,6 +159,7 @@ export class Gateway {
       meter: metrics,
       fileSystem: nodeFileSystem(),
       tryLock,
+      settledWithinMs: SETTLED_WITHIN_MS,
     })
     return this.#log
   }
@@ -252,21 +255,6 @@ export class Gateway {
     if (found?.source.send === undefined)
       throw new TidegateError('TG_COMMAND_UNDELIVERABLE', `no source reaches the device '${command.device}'`)
     await found.source.send(command)
-  }
-
-  // What is cheaper to ask for when somebody looks than to follow.
-  #measure(log: Log): void {
-    const { metrics } = this.#options
-    const info = log.info()
-    metrics.set('log_bytes', info.bytes)
-    metrics.set('log_written_bytes_total', info.writtenBytes)
-    metrics.set('messages_durable_total', info.messagesAppended)
-    metrics.set('clock_synced', this.#clock.synced() ? 1 : 0)
-    for (const [reason, count] of Object.entries(info.lost)) metrics.set('lost_messages_total', count, { reason })
-    for (const sink of this.#forward?.statuses() ?? []) {
-      metrics.set('sink_backlog_messages', sink.backlogMessages, { sink: sink.name })
-      metrics.set('sink_confirmed_messages_total', sink.confirmedMessages, { sink: sink.name })
-    }
   }
 }
 

@@ -1,12 +1,13 @@
 // Parameters of requests: query strings and what WebSocket messages carry, checked one by one. Each refusal names the
 // parameter and what would be right.
 
+import { parse } from 'node:querystring'
 import type { Seq, UnixMs } from '../core/contract.ts'
 import { type Selection, selectionOf } from '../live/selection.ts'
 import { badRequest } from './problem.ts'
 
 /** Filters and names of one request; a dashboard needs a handful. */
-export const MAX_FILTERS = 64
+const MAX_FILTERS = 64
 /** Longer texts are no names; they would only be carried around. */
 const MAX_TEXT_LENGTH = 1_024
 
@@ -18,6 +19,13 @@ const MS_PER: ReadonlyMap<string, number> = new Map([
   ['h', 3_600_000],
   ['d', 86_400_000],
 ])
+
+/**
+ * Parses a query string. A `+` is a space there, but nobody who types `device=house/+/temperature` means one: as a whole
+ * level of a filter it is the wildcard.
+ */
+export const parseQuery = (text: string): Record<string, unknown> =>
+  parse(text.replace(/(^|[=/&]|%2f)\+(?=$|[/&]|%2f)/gi, '$1%2B'))
 
 export class Query {
   readonly #query: Readonly<Record<string, unknown>>
@@ -100,7 +108,10 @@ export const durationFrom = (value: unknown, key: string, minimumMs: number, max
 
 /** Milliseconds of an RFC 3339 time with a zone, or of a date in UTC; undefined for anything else. */
 export const timeFrom = (text: string): UnixMs | undefined => {
-  if (!/^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:[Zz]|[+-]\d\d:\d\d))?$/.test(text)) return undefined
-  const ms = Date.parse(text.toUpperCase().replace(' ', 'T'))
+  const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)([Zz]|[ +-]\d\d:\d\d))?$/.exec(text)
+  if (match === null) return undefined
+  const [, date, time = '00:00', zone = 'Z'] = match
+  // In a query string the + of a zone arrives as a space.
+  const ms = Date.parse(`${date}T${time}${zone.replace(' ', '+').toUpperCase()}`)
   return Number.isNaN(ms) ? undefined : ms
 }

@@ -2,7 +2,7 @@
 // who may come in, and turns whatever goes wrong into a problem that says so.
 
 import { createServer as createHttpServer, type RequestListener, type Server, STATUS_CODES } from 'node:http'
-import { createServer as createHttpsServer } from 'node:https'
+import { createServer as createHttpsServer, type ServerOptions } from 'node:https'
 import type { Socket } from 'node:net'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
@@ -18,6 +18,7 @@ import { registerIngest } from './ingest.ts'
 import { LongPolls } from './long-polls.ts'
 import { registerOperations } from './operations.ts'
 import { API_LIMITS, type ApiOptions } from './options.ts'
+import { parseQuery } from './parameters.ts'
 import { badRequest, PROBLEM_TYPE, problemText, sendProblem, toTidegateError } from './problem.ts'
 import { registerReadings } from './readings.ts'
 import { BODY_TYPES, MAX_BODY_BYTES } from './request-body.ts'
@@ -53,7 +54,9 @@ export const createServer = (options: ApiOptions): ApiServer => {
     await register(app, context)
     sockets.attach(app.server)
     try {
-      return { address: await app.listen({ host, port }) }
+      // fastify does not know what kind of server it was given.
+      const address = await app.listen({ host, port })
+      return { address: options.tls === undefined ? address : address.replace(/^http:/, 'https:') }
     } catch (error) {
       throw listenError(error, host, port)
     }
@@ -101,6 +104,7 @@ const createApp = (context: ApiContext, isClosing: () => boolean): FastifyInstan
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: true,
+    routerOptions: { querystringParser: parseQuery },
     logger: false,
     frameworkErrors: (error, _request, reply) => void sendProblem(reply, badRequest(error.message)),
   })
@@ -137,11 +141,21 @@ const createNodeServer = ({ limits, options }: ApiContext, listener: RequestList
     maxHeaderSize: MAX_HEADER_BYTES,
   }
   const server =
-    tls === undefined ? createHttpServer(settings, listener) : createHttpsServer({ ...settings, ...tls }, listener)
+    tls === undefined ? createHttpServer(settings, listener) : createTlsServer({ ...settings, ...tls }, listener)
   server.maxConnections = limits.connections
   server.on('drop', () => meter.add('api_refused_total', { reason: 'TG_TOO_MANY' }))
   server.on('clientError', refuseMalformed)
   return server
+}
+
+const createTlsServer = (settings: ServerOptions, listener: RequestListener): Server => {
+  try {
+    return createHttpsServer({ ...settings, handshakeTimeout: HEADERS_TIMEOUT_MS }, listener)
+  } catch (error) {
+    throw new TidegateError('TG_CONFIG_INVALID', 'api.tls: the certificate and the key cannot be used', {
+      cause: error,
+    })
+  }
 }
 
 const register = async (app: FastifyInstance, context: ApiContext): Promise<void> => {

@@ -7,9 +7,9 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { TidegateError } from '../core/errors.ts'
 import type { ApiContext } from './context.ts'
 import { LiveConnection } from './live-connection.ts'
-import { PROBLEM_TYPE, problemText, statusOf } from './problem.ts'
+import { badRequest, PROBLEM_TYPE, problemText, statusOf } from './problem.ts'
 
-export const LIVE_PATH = '/api/v1/live'
+const LIVE_PATH = '/api/v1/live'
 /** A subscription with all its filters fits many times; more is refused by ws with 1009. */
 const MAX_MESSAGE_BYTES = 64 * 1024
 const CLOSE_TOO_MANY = 4429
@@ -92,22 +92,22 @@ export class LiveSockets {
 
 const refuse = (socket: Duplex, error: TidegateError): void => {
   const body = problemText(error)
-  const status = statusOf(error.code)
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  )
+  const head = `HTTP/1.1 ${statusOf(error.code)} Refused\r\nConnection: close\r\nContent-Type: ${PROBLEM_TYPE}`
+  socket.once('finish', () => socket.destroy()) // whether the client closes its side or not
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
 }
 
 /** Some HTTP clients offer another protocol (h2c) with each first request; they get their answer in HTTP/1.1 (RFC 9110, 7.8). */
 const answerWithoutUpgrade = (server: Server, request: IncomingMessage, socket: Duplex): void => {
-  if (!('remoteAddress' in socket)) {
-    socket.destroy()
+  const { headers } = request
+  if ('transfer-encoding' in headers || (headers['content-length'] ?? '0') !== '0') {
+    refuse(socket, badRequest('a request that asks for an upgrade has no body'))
     return
   }
   const response = new ServerResponse(request)
   response.shouldKeepAlive = false
   response.assignSocket(request.socket)
-  response.on('finish', () => socket.end())
+  response.once('finish', () => request.socket.destroySoon())
   server.emit('request', request, response)
 }
 

@@ -43,19 +43,24 @@ export const gatewayClient = async ({ url, config, env }: ClientOptions): Promis
     url: base.origin,
     get: (path, { signal, timeoutMs }) =>
       new Promise((resolve, reject) => {
-        const deadline = AbortSignal.timeout(timeoutMs)
         const unreachable = (error: unknown) => {
           if (signal.aborted) return reject(signal.reason)
-          const reason = deadline.aborted
-            ? `no answer within ${timeoutMs / 1_000} s`
-            : (systemCode(error) ?? describe(error))
+          const reason = systemCode(error) ?? describe(error)
           reject(new TidegateError('TG_GATEWAY_UNREACHABLE', `no gateway answers at ${base.origin} (${reason})`))
         }
         const send = base.protocol === 'https:' ? httpsRequest : httpRequest
         const request = send(new URL(path, base), {
           headers,
-          signal: AbortSignal.any([signal, deadline]),
           ...(ca === undefined ? {} : { ca: [...rootCertificates, ca], checkServerIdentity: () => undefined }),
+        })
+        const late = () => request.destroy(new Error(`no answer within ${timeoutMs / 1_000} s`))
+        const onAbort = () => request.destroy()
+        const timer = setTimeout(late, timeoutMs)
+        if (signal.aborted) onAbort()
+        signal.addEventListener('abort', onAbort)
+        request.on('close', () => {
+          clearTimeout(timer)
+          signal.removeEventListener('abort', onAbort)
         })
         request.on('error', unreachable)
         request.on('response', (response) => {

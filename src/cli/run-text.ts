@@ -59,5 +59,6 @@ export const serviceStatus = ({ healthy, reasons, seq, sinks }: StatusReport): s
   return healthy ? `healthy, seq ${seq}, backlog ${backlog}` : `not healthy: ${reasons.join('; ')}`
 }
 
+// A server that was given its own listener calls itself http even where it speaks TLS.
 const withScheme = (address: string, scheme: string): string =>
-  address.includes('://') ? address.replace(/\/$/, '') : `${scheme}://${address}`
+  `${scheme}://${address.replace(/^[a-z]+:\/\//, '').replace(/\/$/, '')}`

@@ -19,6 +19,7 @@ const RECONNECT_MS = 1_000
 /** Publications that may wait for their PUBACK; while so many do, no more are made, however high the rate. */
 const MAX_IN_FLIGHT = 1_000
 const TICK_MS = 10
+const MAX_PAUSE_MS = 250
 /** How long the end waits for the PUBACKs that are still out. */
 const DRAIN_MS = 5_000
 
@@ -108,17 +109,18 @@ export const simulate = async (options: SimulationOptions): Promise<number> => {
       base = sent
       baseMs = performance.now()
     }
-    await pause(signal)
+    await pause(signal, Math.min(MAX_PAUSE_MS, Math.max(TICK_MS, 1_000 / rate)))
   }
   // All were asked for: wait for their PUBACKs. Ctrl-C: only for those that are about to come.
-  while (inFlight > 0 && !signal.aborted) await pause(signal)
+  while (inFlight > 0 && !signal.aborted) await pause(signal, TICK_MS)
   const drainUntilMs = performance.now() + DRAIN_MS
   while (inFlight > 0 && client.connected && performance.now() < drainUntilMs) await delay(TICK_MS)
-  await client.endAsync(true)
+  await client.endAsync(inFlight > 0)
   return acknowledged
 }
 
-const pause = (signal: AbortSignal): Promise<void> => delay(TICK_MS, signal).catch(() => undefined) // the loops look at the signal
+// The loops look at the signal themselves.
+const pause = (signal: AbortSignal, ms: number): Promise<void> => delay(ms, signal).catch(() => undefined)
 
 function* endlessly(fleet: readonly SimulatedDevice[]): Generator<Publication, never, undefined> {
   for (;;) for (const device of fleet) yield* device.publish(Date.now())

@@ -48,7 +48,8 @@ export const verb: Verb = {
     } as const)
     const fault = values.device === undefined ? undefined : topicFilterFault(values.device)
     if (fault !== undefined) throw new UsageError(`--device ${fault}`)
-    const after = values.after
+    const after =
+      values.after === undefined ? undefined : parseWholeNumber('--after', values.after, 0, Number.MAX_SAFE_INTEGER)
     const client = await gatewayClient({ url: values.url, config: () => configuration(values.config, io), env: io.env })
     const position = await currentSeq(client, io.signal)
     const follower: Following = {
@@ -57,10 +58,7 @@ export const verb: Verb = {
       query: query({ device: values.device, name: values.name }),
       line: values.json === true ? (reading) => JSON.stringify(reading) : readingText,
     }
-    await follow(
-      follower,
-      after === undefined ? position : parseWholeNumber('--after', after, 0, Number.MAX_SAFE_INTEGER),
-    )
+    await follow(follower, after ?? position)
     return 0
   },
 }

@@ -41,7 +41,7 @@ export const runVerb = async (verb: Verb, args: readonly string[], io: Io): Prom
 }
 
 /** An operating error in one line: what happened and what to do. A list of problems stands for itself. */
-export const failureText = (error: TidegateError): string => {
+const failureText = (error: TidegateError): string => {
   // A port in use is all there is to say about it; the system's words for the same would only make the line longer.
   const message = redactText(error.code === 'TG_PORT_IN_USE' ? error.message : describe(error))
   if (isList(error)) return `${message}\n`

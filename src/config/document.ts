@@ -4,11 +4,14 @@ import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, ty
 import { describe } from '../core/errors.ts'
 
 /** Larger files are refused before they are parsed: a configuration with hundreds of sinks has tens of kilobytes. */
-export const MAX_DOCUMENT_BYTES = 1_048_576
+const MAX_DOCUMENT_BYTES = 1_048_576
 /** Aliases that may be resolved; more is an attack by expansion. */
 const MAX_ALIASES = 100
 /** Syntax errors that are reported: after the first few, the rest are their echo. */
 const MAX_SYNTAX_PROBLEMS = 20
+
+/** No key of the configuration is a fifth as deep. An alias inside its own anchor is endless. */
+const MAX_DEPTH = 40
 
 const PARSE_OPTIONS = { merge: true, prettyErrors: false, version: '1.2', logLevel: 'error' } as const
 
@@ -61,7 +64,9 @@ export class ConfigDocument {
   /** The plain value, or the problem that keeps it from being one. */
   value(): { readonly value: unknown; readonly problem?: Problem } {
     try {
-      return { value: this.tree.toJS({ maxAliasCount: MAX_ALIASES }) }
+      const value: unknown = this.tree.toJS({ maxAliasCount: MAX_ALIASES })
+      if (deeperThan(value, MAX_DEPTH)) throw new Error(`is nested more than ${MAX_DEPTH} deep, or refers to itself`)
+      return { value }
     } catch (error) {
       return { value: undefined, problem: { line: 1, column: 1, message: oneLine(describe(error)) } }
     }
@@ -113,6 +118,11 @@ interface Child {
   readonly key?: unknown
   readonly value: unknown
 }
+
+const deeperThan = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((member) => deeperThan(member, levels - 1)))
 
 const startOf = (node: unknown): number => (isNode(node) ? (node.range?.[0] ?? 0) : 0)
 

@@ -18,7 +18,7 @@ import { semanticFindings } from './semantics.ts'
 import { type Finding, pathText, validator } from './validation.ts'
 
 /** Used when no file is named, if it exists. */
-export const DEFAULT_CONFIG_FILE = '/etc/tidegate/tidegate.yaml'
+const DEFAULT_CONFIG_FILE = '/etc/tidegate/tidegate.yaml'
 
 export interface LoadOptions {
   /** As the user wrote it, for messages. Without it: the default file if it exists, else the built-in defaults. */
@@ -47,7 +47,7 @@ export const loadConfig = async (options: LoadOptions): Promise<Config> => {
   }
   refuseIfAny()
 
-  const { problems: missing, unquoted } = fillPlaceholders(document, { env, base })
+  const { problems: missing, unquoted, failed } = fillPlaceholders(document, { env, base })
   const { value: written, problem } = document.value()
   problems.push(...missing, ...(problem === undefined ? [] : [problem]))
   if (problem !== undefined) refuseIfAny()
@@ -61,9 +61,10 @@ export const loadConfig = async (options: LoadOptions): Promise<Config> => {
   const refused = new Set(findings.map(({ path }) => pathText(path)))
   const further = [...semanticFindings(value), ...fileFindings(value, base)]
   findings.push(...further.filter(({ path }) => !refused.has(pathText(path))))
-  // A placeholder that could not be filled leaves an empty text, whose own faults are only its echo.
-  const echo = ({ line }: Problem) => missing.some((problem) => problem.line === line)
-  problems.push(...findings.map((finding) => located(document, finding)).filter((found) => !echo(found)))
+  // A placeholder that could not be filled leaves a broken text, whose own faults are only its echo.
+  const broken = new Set(failed.map(pathText))
+  const own = findings.filter(({ path }) => !broken.has(pathText(path)))
+  problems.push(...own.map((finding) => located(document, finding)))
   refuseIfAny()
 
   return assemble(resolveUnits(value, wholeSchema(value, plugins)), { file, base, env, hostname })

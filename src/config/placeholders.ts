@@ -20,6 +20,8 @@ export interface Filled {
   readonly problems: readonly Problem[]
   /** Values that were written without quotes, and may therefore stand for a number or a boolean. */
   readonly unquoted: readonly Path[]
+  /** Values that could not be filled: what stands there now is not what was meant. */
+  readonly failed: readonly Path[]
 }
 
 const placeholder = /\$\$\{|\$\{([^{}]*)\}|\$\{/g
@@ -28,9 +30,11 @@ const placeholder = /\$\$\{|\$\{([^{}]*)\}|\$\{/g
 export const fillPlaceholders = (document: ConfigDocument, surroundings: Surroundings): Filled => {
   const problems: Problem[] = []
   const unquoted: Path[] = []
+  const failed: Path[] = []
   visit(document.tree, {
     Scalar(key, scalar, ancestors) {
       if (key === 'key' || typeof scalar.value !== 'string' || !scalar.value.includes('${')) return
+      const path = pathOf([...ancestors, scalar])
       let searchFrom = scalar.range?.[0] ?? 0
       scalar.value = scalar.value.replace(placeholder, (written: string, inner: string | undefined) => {
         const found = document.text.indexOf(written, searchFrom)
@@ -39,13 +43,14 @@ export const fillPlaceholders = (document: ConfigDocument, surroundings: Surroun
         if (written === '$${') return '${'
         const result = lookUp(inner, surroundings)
         if (typeof result === 'string') return result
+        failed.push(path)
         problems.push({ ...document.positionAt(offset), message: result.fault })
         return ''
       })
-      if (scalar.type === 'PLAIN') unquoted.push(pathOf([...ancestors, scalar]))
+      if (scalar.type === 'PLAIN') unquoted.push(path)
     },
   })
-  return { problems, unquoted }
+  return { problems, unquoted, failed }
 }
 
 const pathOf = (nodes: readonly unknown[]): Path =>

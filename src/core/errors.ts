@@ -58,7 +58,7 @@ const CODES = {
   ],
   TG_UNAUTHORIZED: [
     'a valid token is required',
-    'send Authorization: Bearer with a token made by `tidegate token create`',
+    'send Authorization: Bearer with a token whose hash stands in api.tokens',
   ],
   TG_FORBIDDEN: ['this origin may not use the gateway', 'add it to api.origins'],
   TG_UNAVAILABLE: ['the gateway cannot do this now', 'try again later; GET /readyz says why'],

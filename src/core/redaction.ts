@@ -21,12 +21,18 @@ export const redactText = (text: string): string => {
 export const redact = (value: unknown, depth = 0): unknown => {
   if (typeof value === 'string') return redactText(value)
   if (typeof value !== 'object' || value === null) return value
+  if (ArrayBuffer.isView(value)) return `(${value.byteLength} bytes)`
+  if (value instanceof Date) return value
   if (depth >= MAX_DEPTH) return '…'
   if (Array.isArray(value)) return value.map((item) => redact(item, depth + 1))
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [
+  return redactFields(value, depth)
+}
+
+/** The same for the members of an object. */
+export const redactFields = (fields: object, depth = 0): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([key, item]) => [
       key,
       secretKey.test(key) && typeof item === 'string' ? HIDDEN : redact(item, depth + 1),
     ]),
   )
-}

@@ -49,12 +49,13 @@ export interface ForwarderOptions {
   readonly lanes?: LaneOptions
 }
 
-/** Bounds what one batch holds in memory, decoded: some 10 MB at worst. */
+/** Bounds what one batch holds in memory: decoded, some tens of megabytes at worst. */
 const READ_LIMIT = { entries: 8_192, bytes: 1_024 * 1_024 }
 const DEFAULT_STALL_MS = 30_000
 /** A thousand gateways that lost the same broker come back spread over up to half a minute. */
 const DEFAULT_BACKOFF: Backoff = { baseMs: 500, capMs: 30_000 }
 const CONNECT_DEADLINE_MS = 20_000
+const CLOSE_DEADLINE_MS = 2_000
 /** While idle: how often a connection that was lost is noticed. */
 const IDLE_CHECK_MS = 1_000
 /** A backlog batch should not keep fresh readings waiting for longer than this. */
@@ -124,9 +125,11 @@ export class Forwarder {
     const late = setTimeout(() => this.#work?.abort(new Error('the gateway is stopping')), deadlineMs)
     await this.#loop
     clearTimeout(late)
-    await this.#options.sink.close()
+    // The cursor first: whatever a sink does while it closes, what was confirmed is not sent again.
     await this.#flush.close()
-    await Promise.allSettled([this.#options.reader.close(), this.#options.cursor.close()])
+    const { sink, reader, cursor } = this.#options
+    const tooLate = () => new Error('did not close in time')
+    await Promise.allSettled([withDeadline(sink.close(), CLOSE_DEADLINE_MS, tooLate), reader.close(), cursor.close()])
   }
 
   async #run(): Promise<void> {
@@ -188,7 +191,7 @@ export class Forwarder {
     const { state, reason } = sink.health()
     if (state === 'failed') throw new TidegateError('TG_UPSTREAM_UNREACHABLE', reason ?? 'the connection was lost')
     if (fresh === undefined) this.#recovered()
-    await this.#rest(fresh === undefined ? IDLE_CHECK_MS : Math.min(waitMs, IDLE_CHECK_MS), fresh === undefined)
+    await this.#rest(fresh === undefined ? IDLE_CHECK_MS : Math.min(waitMs, IDLE_CHECK_MS), true)
   }
 
   async #forward(stretch: Stretch): Promise<void> {

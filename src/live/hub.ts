@@ -4,11 +4,13 @@
 
 import type { Seq } from '../core/contract.ts'
 import { Batch } from './batch.ts'
-import type { LiveReading } from './reading.ts'
+import { type LiveReading, pageLength } from './reading.ts'
 import type { Selection } from './selection.ts'
 
 /** Commits closer together than this are sent together; nobody sees the difference, and the fan-out stays bounded. */
 const FAN_OUT_INTERVAL_MS = 20
+/** What one batch holds at most, but for one large message: whoever cannot take more is asked before the next one. */
+const PAGE = { entries: 2_000, bytes: 64 * 1024 }
 
 export interface Subscriber {
   readonly selection: Selection
@@ -93,8 +95,19 @@ export class Hub {
       for (const group of this.#byDevice.get(reading.device) ?? []) this.#match(group, reading, touched)
     }
     for (const group of touched) {
-      const batch = new Batch(this.#seq, group.matched)
+      const matched = group.matched
       group.matched = []
+      this.#hand(group, matched)
+    }
+  }
+
+  #hand(group: Group, matched: readonly LiveReading[]): void {
+    let rest = matched
+    while (rest.length > 0) {
+      const length = pageLength(rest, PAGE)
+      const page = rest.slice(0, length)
+      rest = rest.slice(length)
+      const batch = new Batch(rest.length === 0 ? this.#seq : (page.at(-1)?.seq ?? 0), page)
       for (const subscriber of group.subscribers) subscriber.push(batch)
     }
   }

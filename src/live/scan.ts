@@ -8,7 +8,7 @@ import type { Selection } from './selection.ts'
 /** Reads at a time; each holds one page of the log. */
 const MAX_READS = 4
 /** One page: small enough to decode without a pause that anybody feels. */
-export const SCAN_PAGE: ReadLimit = { entries: 512, bytes: 256 * 1024 }
+const SCAN_PAGE: ReadLimit = { entries: 512, bytes: 256 * 1024 }
 
 export interface ScanPage {
   readonly entries: readonly Entry[]

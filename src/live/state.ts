@@ -212,7 +212,7 @@ export class LiveState {
 
   #evictDevices(): void {
     const excess = this.#devices.size - this.#limits.devices
-    const count = Math.max(excess, Math.ceil(EVICTED_PART * this.#limits.devices))
+    const count = Math.max(excess, Math.ceil(EVICTED_PART * this.#devices.size))
     const oldestFirst = [...this.#devices.values()].sort((a, b) => a.lastSeq - b.lastSeq)
     for (const record of oldestFirst.slice(0, count)) {
       for (const node of record.values.values()) this.#evictValue(node)

@@ -41,6 +41,8 @@ export class DurableLog implements Log {
   /** Segments that take no more, oldest first. */
   #segments: SegmentFacts[]
   #settled: Seq = 0
+  /** Before this moment, on the monotonic clock, retention waits to hear what is settled. */
+  #settledDueMs: number
   /** A loss mark says that everything up to here is lost, whether its segment could be removed yet or not. */
   #markedUpTo: Seq = 0
   #freeBytes = Number.POSITIVE_INFINITY
@@ -58,6 +60,7 @@ export class DurableLog implements Log {
     this.#recovered = recovered
     this.#durable = recovered.last
     this.#segments = recovered.segments
+    this.#settledDueMs = options.clock.monotonicMs() + (options.settledWithinMs ?? 0)
     this.#segmentBytes = segmentBytesFor(options)
     this.#queue = new CommitQueue({
       clock: options.clock,
@@ -129,6 +132,7 @@ export class DurableLog implements Log {
   }
 
   settledUpTo(seq: Seq): void {
+    this.#settledDueMs = 0
     if (seq === this.#settled) return
     this.#settled = seq
     if (this.#writer.refusal !== undefined) this.#writer.retry()
@@ -196,7 +200,7 @@ export class DurableLog implements Log {
     // One that was given up holds nothing of its own beyond what is durable; without anything, its name is used again.
     if (sealed) this.#segments.push(facts)
     else if (last >= facts.first) this.#segments.push({ ...facts, last, messages: last - facts.first + 1 })
-    void this.#tend()
+    if (this.#closing === undefined) void this.#tend()
   }
 
   async #createSegment(first: Seq): Promise<ActiveSegment> {
@@ -262,6 +266,8 @@ export class DurableLog implements Log {
   async #tendOnce(): Promise<void> {
     try {
       await this.#measureFree()
+      // What sinks settled before the start would otherwise be marked as lost.
+      if (this.#options.clock.monotonicMs() < this.#settledDueMs) return
       const { remove } = this.#decide()
       if (remove.length === 0) return
       const loss = unsettledIn(remove, Math.max(this.#settled, this.#markedUpTo))

@@ -29,6 +29,8 @@ export interface LogOptions {
   readonly minFreeBytes: number
   /** What happens to messages that no sink has settled yet when the log is full. */
   readonly whenFull: 'dropOldest' | 'refuse'
+  /** How long retention waits for the first settledUpTo(), which says what needs no loss mark; 0 by default. */
+  readonly settledWithinMs?: number
   /** Size of a segment; follows from maxBytes by default. */
   readonly segmentBytes?: number
 }

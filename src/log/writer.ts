@@ -2,10 +2,9 @@
 // the appends. A failure is final for the file it happened to; what waited goes to a new segment from memory, and is
 // neither acknowledged nor forgotten until one takes it.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock, EntryKind, Logger, Message, Meter, Seq, Settled } from '../core/contract.ts'
 import { describe, TidegateError } from '../core/errors.ts'
-import { retryDelayMs } from '../core/time.ts'
+import { delay, retryDelayMs } from '../core/time.ts'
 import type { ActiveSegment } from './active-segment.ts'
 import type { CommitQueue } from './commit-queue.ts'
 import { COMMIT_TRIGGER_BYTES, COMMIT_TRIGGER_MESSAGES, FILL_BELOW_COMMIT_BYTES } from './limits.ts'
@@ -114,8 +113,10 @@ export class Writer {
     this.#closing = true
     this.#stopTimers()
     this.retry()
-    this.#start()
-    await this.#running
+    while (this.#running !== undefined || this.#queue.waitingMessages > 0) {
+      this.#start()
+      await this.#running
+    }
     this.#stopTimers()
     // Without the word of a last segment, the next start would have to take this for an unclean stop; and it would be right.
     if (this.segment === undefined && !this.#failed) await this.#create()
@@ -205,7 +206,7 @@ export class Writer {
       if (attempt === 0 && used && this.segment === undefined) continue
       this.#refuse(reason)
       if (this.#closing) return undefined
-      await sleep(retryDelayMs(attempt, RETRY), undefined, { signal: this.#wake.signal }).catch(() => undefined)
+      await delay(retryDelayMs(attempt, RETRY), this.#wake.signal).catch(() => undefined)
       await this.#options.recheck()
     }
   }

@@ -6,7 +6,7 @@ import { type Logger as PinoLogger, pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { Logger } from '../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
-import { redact, redactText } from '../core/redaction.ts'
+import { redactFields } from '../core/redaction.ts'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -107,28 +107,34 @@ const destination = (format: LogFormat, write: (line: string) => void) => {
 }
 
 // pino calls this only for lines that are written, so walking the fields is cheap enough.
-const presentable = (fields: object): Record<string, unknown> =>
-  Object.fromEntries(
-    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? errorFields(value) : redact(value)]),
-  )
+const presentable = (fields: object): Record<string, unknown> => {
+  const plain = Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? errorFields(value) : value])
+  return redactFields(Object.fromEntries(plain))
+}
 
 const errorFields = (error: Error): Record<string, unknown> => {
   const operating = error instanceof TidegateError
   const code = operating ? error.code : systemCode(error)
   return {
-    message: redactText(describe(error)),
+    message: describe(error),
     ...(code === undefined ? {} : { code }),
     // An operating error explains itself; anything else is a fault of the program, to be found by its stack.
-    ...(operating ? { remedy: error.remedy } : { stack: redactText(error.stack ?? '') }),
+    ...(operating ? { remedy: error.remedy } : { stack: error.stack }),
   }
 }
+
+let dropped = 0
+
+/** Lines of this thread that standard error did not take. */
+export const droppedLogLines = (): number => dropped
 
 // A log that cannot be written must not stop the gateway: a full disk or a closed pipe behind it is somebody else's fault.
 const writeStderr = (line: string): void => {
   try {
     writeSync(STDERR, line)
   } catch (error) {
-    // EAGAIN: a non-blocking pipe whose reader is slow; the line is dropped rather than the gateway stalled.
     if (systemCode(error) === undefined) throw error
+    // EAGAIN, for one: a pipe whose reader is slow. The line is dropped rather than the gateway stalled.
+    dropped++
   }
 }

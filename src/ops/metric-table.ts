@@ -71,11 +71,38 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
     help: 'Sessions of absent MQTT clients that were given up to make room',
     labels: ['source'],
   },
+  mqtt_offline_dropped_total: {
+    kind: 'counter',
+    help: 'Messages for absent MQTT subscribers that were dropped because their queue was full',
+    labels: ['source'],
+  },
+  mqtt_slow_dropped_total: {
+    kind: 'counter',
+    help: 'Messages for connected MQTT subscribers that were dropped because they take them too slowly',
+    labels: ['source'],
+  },
+  mqtt_retransmissions_total: {
+    kind: 'counter',
+    help: 'QoS 2 PUBLISH packets that were recognised as sent before and not stored again',
+    labels: ['source'],
+  },
+  mqtt_checkpoint_failures_total: {
+    kind: 'counter',
+    help: 'Times the state of MQTT sessions could not be saved',
+    labels: ['source'],
+  },
+  live_evicted_total: {
+    kind: 'counter',
+    help: 'Devices and values that the live view forgot because there were too many',
+    labels: ['reason'],
+  },
+  api_buffered_bytes: { kind: 'gauge', help: 'Bytes that wait for subscribers to take them' },
   api_conflated_messages_total: {
     kind: 'counter',
     help: 'Messages to slow subscribers that hold the newest values instead of all',
   },
   api_refused_total: { kind: 'counter', help: 'Requests that were refused, by error code', labels: ['reason'] },
   api_stalled_streams_total: { kind: 'counter', help: 'Subscribers that took nothing for too long and were cut off' },
+  logger_dropped_lines_total: { kind: 'counter', help: 'Log lines that standard error did not take' },
   clock_synced: { kind: 'gauge', help: '1 once the wall clock has been set, else 0' },
 }

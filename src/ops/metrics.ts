@@ -3,6 +3,7 @@
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Logger, Meter } from '../core/contract.ts'
+import { droppedLogLines } from './logger.ts'
 import { type MetricDefinition, metricTable } from './metric-table.ts'
 
 const PREFIX = 'tidegate_'
@@ -44,6 +45,7 @@ export const createMetrics = (logger: Logger): Metrics => {
     observe: (name, value, labels) => find(name)?.observe(labels, value),
     async text() {
       for (const listener of listeners) listener()
+      series.get('logger_dropped_lines_total')?.set(undefined, droppedLogLines())
       return await registry.metrics()
     },
     beforeText(work) {

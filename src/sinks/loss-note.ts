@@ -5,8 +5,10 @@ import type { Batch, Entry, Lane, LossMark, LossReason, Rejection, Seq, UnixMs }
 import type { Outgoing } from './outgoing.ts'
 
 export const LOSS_CONTENT_TYPE = 'application/json'
-/** About 100 bytes a mark: such a note stays below 64 KiB. */
+/** A mark in JSON, its detail cut. */
+const MARK_BYTES = 400
 const MAX_MARKS_PER_NOTE = 500
+const MAX_DETAIL_LENGTH = 200
 
 /** One mark, and the seqs of the batch that it accounts for (the seqs it tells of may lie elsewhere). */
 interface PlacedMark {
@@ -16,7 +18,7 @@ interface PlacedMark {
 }
 
 /** The notes of one batch, ascending by `first`. */
-export const packLosses = (batch: Batch, gateway: string, now: UnixMs): Outgoing[] => {
+export const packLosses = (batch: Batch, gateway: string, maxBodyBytes: number, now: UnixMs): Outgoing[] => {
   const marks: PlacedMark[] = []
   for (const { first, last, reason } of batch.gaps) {
     const count = reason === 'unclean-stop' ? 0 : last - first + 1
@@ -37,11 +39,12 @@ export const packLosses = (batch: Batch, gateway: string, now: UnixMs): Outgoing
     open = { first: entry.seq, last: entry.seq, count, reason, time: entry.receivedAt }
   }
   if (open !== undefined) marks.push({ mark: open, first: open.first, last: open.last })
-  return toNotes(marks, gateway, batch.lane)
+  return toNotes(marks, gateway, batch.lane, maxBodyBytes)
 }
 
-/** The note about messages that were set aside. */
-export const packRejection = (message: Outgoing, gateway: string, now: UnixMs): Outgoing[] => {
+/** The notes about a message that was set aside. A note that is refused itself is not told of in further notes. */
+export const packRejection = (message: Outgoing, gateway: string, maxBodyBytes: number, now: UnixMs): Outgoing[] => {
+  if (message.kind === 'loss') return []
   const marks: PlacedMark[] = []
   let first = message.first
   let last = message.first
@@ -55,7 +58,7 @@ export const packRejection = (message: Outgoing, gateway: string, now: UnixMs): 
     last = seq
   }
   push()
-  return toNotes(marks, gateway, message.lane)
+  return toNotes(marks, gateway, message.lane, maxBodyBytes)
 }
 
 export const toRejection = (message: Outgoing, reason: string): Rejection => ({
@@ -73,11 +76,12 @@ const silence = (entry: Entry, fault: string | undefined): { reason: LossReason;
   return { reason: fault === undefined ? 'filtered' : 'undecodable', count: 1 }
 }
 
-const toNotes = (marks: PlacedMark[], gateway: string, lane: Lane): Outgoing[] => {
+const toNotes = (marks: PlacedMark[], gateway: string, lane: Lane, maxBodyBytes: number): Outgoing[] => {
   marks.sort((left, right) => left.first - right.first)
   const notes: Outgoing[] = []
-  for (let index = 0; index < marks.length; index += MAX_MARKS_PER_NOTE) {
-    const some = marks.slice(index, index + MAX_MARKS_PER_NOTE)
+  const size = Math.max(1, Math.min(MAX_MARKS_PER_NOTE, Math.floor(maxBodyBytes / MARK_BYTES)))
+  for (let index = 0; index < marks.length; index += size) {
+    const some = marks.slice(index, index + size)
     const first = some[0]?.first ?? 0
     const last = some.reduce((highest, placed) => Math.max(highest, placed.last), first)
     const list = some.map(({ mark }) => ({ ...mark, time: new Date(mark.time).toISOString() }))
@@ -115,7 +119,7 @@ const parseLossMark = (payload: Buffer): LossMark | undefined => {
     count: typeof count === 'number' ? count : last - first + 1,
     reason: reason as LossReason,
     time: typeof time === 'number' && Math.abs(time) < MAX_DATE_MS ? time : 0,
-    ...(typeof detail === 'string' ? { detail } : {}),
+    ...(typeof detail === 'string' ? { detail: detail.slice(0, MAX_DETAIL_LENGTH) } : {}),
   }
 }
 

@@ -28,8 +28,8 @@ export interface PublicationOptions {
   readonly maxInFlight?: number
 }
 
-/** At 100 ms until the confirm still 10,000 messages a second. */
-const MAX_IN_FLIGHT = 1_000
+/** At 100 ms until the confirm still 20,000 messages a second; rhea holds 2,048 at most. */
+const MAX_IN_FLIGHT = 2_000
 /** What the library may hold in its buffers while the upstream reads slowly. */
 const MAX_IN_FLIGHT_BYTES = 4 * 1_024 * 1_024
 /** The first retry comes soon (a queue is being declared), later ones leave the broker in peace. */

@@ -2,7 +2,7 @@
 // settles a message after it was taken. The embedded upstream of `tidegate run`, and `tidegate receive --listen`.
 
 import type { AddressInfo, Socket } from 'node:net'
-import rhea, { type EventContext, type Receiver } from 'rhea'
+import rhea, { type Delivery, type EventContext, type Receiver } from 'rhea'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
 import type { Incoming, Outcome } from './incoming.ts'
 
@@ -95,13 +95,11 @@ const listenTo = (
     const socket = socketOf(context)
     if (socket !== undefined) incompleteBytes.set(socket, 0)
     const settle = (outcome: Outcome) => {
-      if (receiver.is_closed()) return
-      if (outcome === 'accepted') delivery.accept()
-      else if (outcome === 'rejected')
-        delivery.reject({ condition: 'amqp:precondition-failed', description: 'rejected by the receiver' })
-      else if (outcome === 'modified') delivery.modified({ delivery_failed: true, undeliverable_here: false })
-      else delivery.release()
-      restoreCredit(receiver, credit)
+      outcomesOf(receiver).add(outcome, () => {
+        if (receiver.is_closed()) return
+        tell(delivery, outcome)
+        restoreCredit(receiver, credit)
+      })
     }
     Promise.resolve()
       .then(() => options.onMessage(toIncoming(message)))
@@ -121,6 +119,58 @@ const listenTo = (
     )
   // A gateway that goes away is nothing unusual; rhea wants somebody to hear it.
   container.on('disconnected', () => undefined)
+}
+
+const tell = (delivery: Delivery, outcome: Outcome): void => {
+  if (outcome === 'accepted') delivery.accept()
+  else if (outcome === 'rejected')
+    delivery.reject({ condition: 'amqp:precondition-failed', description: 'rejected by the receiver' })
+  else if (outcome === 'modified') delivery.modified({ delivery_failed: true, undeliverable_here: false })
+  else delivery.release()
+}
+
+/**
+ * rhea 3.0 joins the dispositions of neighbouring deliveries that are told in one turn of the event loop, and gives the
+ * second one the outcome of the first. So a turn tells only acceptances, or one outcome of another kind.
+ */
+class Outcomes {
+  #waiting: { readonly outcome: Outcome; readonly tell: () => void }[] = []
+  #scheduled = false
+  /** Of those that were told in this turn. */
+  #turn: Outcome | undefined
+
+  add(outcome: Outcome, tell: () => void): void {
+    this.#waiting.push({ outcome, tell })
+    this.#drain()
+  }
+
+  #drain(): void {
+    let told = 0
+    for (const { outcome, tell } of this.#waiting) {
+      if (this.#turn !== undefined && (outcome !== 'accepted' || this.#turn !== 'accepted')) break
+      this.#turn = outcome
+      tell()
+      told++
+    }
+    this.#waiting = this.#waiting.slice(told)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#turn = undefined
+      if (this.#waiting.length > 0) this.#drain()
+    })
+  }
+}
+
+const outcomes = new WeakMap<Receiver, Outcomes>()
+
+const outcomesOf = (receiver: Receiver): Outcomes => {
+  const known = outcomes.get(receiver)
+  if (known !== undefined) return known
+  const made = new Outcomes()
+  outcomes.set(receiver, made)
+  return made
 }
 
 /** Handed back in portions: a flow frame for each message would double the traffic. */

@@ -39,11 +39,12 @@ export const receive = async (from: ReceivingFrom, receiving: Receiving, signal:
     return
   }
   let consumer: Consumer | undefined = await startConsumer({ ...from, onMessage })
+  const ending = aborted(signal).then(noError)
   receiving.onNote(`receiving from queue '${from.queue}'`)
   for (let attempt = 0; !signal.aborted; ) {
     if (consumer !== undefined) {
       attempt = 0
-      const lost = await Promise.race([consumer.ended.then(noError, asError), aborted(signal).then(noError)])
+      const lost = await Promise.race([consumer.ended.then(noError, asError), ending])
       await consumer.close()
       consumer = undefined
       if (lost !== undefined && !signal.aborted) receiving.onNote(`${lost.message}; waiting for it`)

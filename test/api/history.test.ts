@@ -58,6 +58,8 @@ test('history without limits is everything; a hole is said', async (t) => {
   const rest = await (await fetch(`${url}/api/v1/history?name=value`)).json()
   t.same(rest.gaps, [{ from: 1, to: 4, reason: 'retention' }])
   t.equal(rest.readings.length, 6)
+  const zoned = await (await fetch(`${url}/api/v1/history?name=value&from=2026-11-20T11:08:00+01:00`)).json()
+  t.equal(zoned.readings.length, 2)
   const nothing = await (await fetch(`${url}/api/v1/history?device=other`)).json()
   t.same(nothing.readings, [])
   t.notOk('next' in nothing)

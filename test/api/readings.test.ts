@@ -23,6 +23,7 @@ test('the last value of each device and name is there, with seq, unit and time',
 
 test('device filters and names select; an invalid filter is refused by name', async (t) => {
   const { publish, url } = await startApi(t)
+  await publish('summer house', '{"temperature":20}')
   for (const device of ['house/attic', 'house/cellar', 'garden/pond'])
     await publish(device, '{"temperature":20,"humidity":50}')
   const devices = async (query: string) => {
@@ -30,12 +31,15 @@ test('device filters and names select; an invalid filter is refused by name', as
     return readings.map((reading: { device: string; name: string }) => `${reading.device}:${reading.name}`)
   }
   t.same(await devices('device=house/%2B&name=humidity'), ['house/attic:humidity', 'house/cellar:humidity'])
+  for (const query of ['device=house/+&name=humidity', 'device=+/attic&name=humidity&device=+%2Fcellar'])
+    t.same(await devices(query), ['house/attic:humidity', 'house/cellar:humidity'], query)
   t.same(await devices('device=garden/pond&name=temperature'), ['garden/pond:temperature'])
   t.same(await devices('device=garden/%23&device=house/attic&name=temperature'), [
     'house/attic:temperature',
     'garden/pond:temperature',
   ])
   t.same(await devices('device=nowhere/%23'), [])
+  t.same(await devices(String(new URLSearchParams({ device: 'summer house' }))), ['summer house:temperature'])
   const refused = await fetch(`${url}/api/v1/readings?device=a%23b`)
   t.equal(refused.status, 400)
   t.match(refused.headers.get('content-type'), /^application\/problem\+json/)

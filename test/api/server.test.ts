@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'tap'
 import { startApi } from '../support/api-server.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { liveClient } from '../support/live-client.ts'
 import { until } from '../support/until.ts'
 
 const tokens = [{ name: 'prometheus', hash: `sha256:${createHash('sha256').update('s3cret').digest('hex')}` }]
@@ -188,6 +189,13 @@ test('what is no HTTP is refused and hurts nobody', async (t) => {
     'an offer of another protocol is not taken',
   )
   t.match(
+    await raw(
+      url,
+      'POST /livez HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 9\r\n\r\n',
+    ),
+    /^HTTP\/1\.1 400/,
+  )
+  t.match(
     await raw(url, 'GET /nothing HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n'),
     /^HTTP\/1\.1 404 [\s\S]*problem\+json/,
   )
@@ -202,6 +210,17 @@ test('a port in use is an error that names the port and the key', async (t) => {
     message: new RegExp(`api\\.listen.*${port}`),
   })
   await t.rejects(startApi(t, { api: { listen: { host: '192.0.2.1', port: 0 } } }), { code: 'TG_LISTEN_FAILED' })
+})
+
+test('a certificate that is none is a configuration error', async (t) => {
+  const tls = { cert: 'none', key: 'none' }
+  await t.rejects(startApi(t, { api: { tls } }), { code: 'TG_CONFIG_INVALID', message: /api\.tls/ })
+})
+
+test('localhost is listened on by all its addresses, the WebSocket too', async (t) => {
+  const { url } = await startApi(t, { api: { listen: { host: 'localhost', port: 0 } } })
+  t.equal((await fetch(`${url}/livez`)).status, 200)
+  await liveClient(t, url).next('hello')
 })
 
 test('closing works in any state, twice, and with connections that do nothing', async (t) => {

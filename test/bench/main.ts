@@ -14,10 +14,10 @@ import { type LoadRequest, runLoad, startNullServer } from './load-process.ts'
 
 const quick = process.argv.includes('--quick')
 const ROUNDS = quick ? 3 : 7
-const ROUND_MS = quick ? 1_250 : 4_000
+const ROUND_MS = quick ? 1_000 : 4_000
 const QOS0_MESSAGES = quick ? 60_000 : 300_000
-const UPSTREAM_MS = quick ? 3_000 : 15_000
-const TRICKLE_MS = quick ? 5_000 : 30_000
+const UPSTREAM_MS = quick ? 2_500 : 15_000
+const TRICKLE_MS = quick ? 4_000 : 30_000
 const TRICKLE_PER_SECOND = 10
 const PAYLOAD_BYTES = 200
 const MIB = 2 ** 20
@@ -31,7 +31,7 @@ const scope = {
 }
 
 const whole = (value: number) => Math.round(value).toLocaleString('en')
-const line = (label: string, text: string) => console.log(`${label.padEnd(38)} ${text}`)
+const line = (label: string, text: string) => console.log(`${label.padEnd(40)} ${text}`)
 
 const spread = (values: readonly number[], format: (value: number) => string): string => {
   const sorted = values.toSorted((a, b) => a - b)
@@ -99,7 +99,7 @@ const measureWritten = async (title: string, gateway: Gateway, work: () => Promi
     `\n${title}: ${whole(messages)} messages of ${PAYLOAD_BYTES} B in ${whole(after.commits - before.commits)} commits`,
   )
   line('  bytes handed to write(2) by the log', perPayload(after.logBytes - before.logBytes))
-  line('  bytes written to storage, /proc/PID/io', perPayload(after.deviceBytes - before.deviceBytes))
+  line('  bytes that reached the storage layer', perPayload(after.deviceBytes - before.deviceBytes))
 }
 
 const trickle = async (gateway: Gateway) => {

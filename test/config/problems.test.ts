@@ -88,6 +88,8 @@ test('a hostile file is refused and not expanded', async (t) => {
     .join('\n')}\n`
   t.match(await problemsOf(t, bomb), [/alias/i])
   t.match(await problemsOf(t, '['.repeat(20_000)), [/^1:\d+: .*nested too deeply/])
+  t.match(await problemsOf(t, 'gateway: &a { id: *a }'), ['1:1: is nested more than 40 deep, or refers to itself'])
+  t.match(await problemsOf(t, 'sinks: &a [*a, *a, *a]'), [/refers to itself|alias/i])
   t.match(await problemsOf(t, `# ${'x'.repeat(1_100_000)}`), ['1:1: is larger than 1048576 bytes'])
   t.match(await problemsOf(t, '__proto__: { polluted: true }\nconstructor: 1\n'), [
     /^1:1: unknown key __proto__/,

@@ -171,8 +171,8 @@ test('subscribers with equal wishes share a batch; commits close together make o
     ['c', 4],
   ] as const)
     await publish(topic, value)
-  await until('the batch is there', () => batches.length >= 3)
   const received = (who: string) => batches.filter((it) => it.who === who).flatMap(({ values }) => values)
+  await until('all is handed out', () => received('one').length === 2 && received('exact').length === 2)
   t.same(received('one'), [1, 3])
   t.same(received('exact'), [1, 2])
   for (const remove of removals) {

@@ -32,9 +32,10 @@ test('a message is settled only after its bytes are written and synced', async (
 
 test('a new segment is synced, renamed and its directory synced before anything in it is settled', async (t) => {
   const disk = faultyDisk()
-  const log = await openTestLog(t, await temporaryDirectory(t), { fileSystem: disk })
+  const directory = await temporaryDirectory(t)
+  const log = await openTestLog(t, directory, { fileSystem: disk })
   await log.deliver(message('21.5'))
-  const order = disk.done.filter((call) => !call.includes('lock'))
+  const order = disk.done.slice(disk.done.findIndex((call) => call.endsWith('.new')))
   t.match(order.slice(0, 5), [
     /^open .*\.new/,
     /^write .*\.new/,
@@ -42,6 +43,7 @@ test('a new segment is synced, renamed and its directory synced before anything 
     /^rename .*\.seg/,
     'syncDirectory log',
   ])
+  t.ok(disk.done.indexOf(`syncDirectory ${directory.split('/').at(-1)}`) < disk.done.indexOf(order[0] ?? ''))
 })
 
 test('everything that waits shares one sync, and is settled in the order of the appends', async (t) => {

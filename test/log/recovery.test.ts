@@ -116,11 +116,11 @@ test('a flipped bit anywhere in a killed log costs at most the block it is in, a
     return at < three ? ['1256'] : ['1234']
   }
   // Of the header every 37th byte: both of its copies are hit, in all fields.
-  for (let at = 0; at < end; at += at < one ? 37 : 1) {
+  for (let at = 0; at < end; at += at < one ? 37 : 2) {
     await rm(join(killed, 'log'), { recursive: true })
     await nodeFileSystem().makeDirectory(join(killed, 'log'))
     const damaged = Buffer.from(bytes.subarray(0, end))
-    damaged[at] = (damaged[at] ?? 0) ^ (1 << (at % 8))
+    damaged[at] = (damaged[at] ?? 0) ^ (1 << (at % 7))
     await writeFile(first(killed), damaged)
     const log = await openTestLog(t, killed)
     const { texts: found } = await readAll(log.reader())

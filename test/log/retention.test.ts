@@ -166,3 +166,19 @@ test('segments go by age while nothing is written', async (t) => {
   await until('only the segment in use is left', () => log.info().segments === 1, 15_000)
   t.ok(before > 3)
 })
+
+test('until it is said what is settled, retention waits, so that nothing settled is called lost', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const clock = turnableClock()
+  const small = { clock, maxBytes: 1, segmentBytes: 64 * 1024, settledWithinMs: 30_000 }
+  const log = await openTestLog(t, directory, small)
+  const payloads = Array.from({ length: 300 }, (_, index) => `${index}`.padEnd(1_000, '.'))
+  await appendAll(log, payloads)
+  const before = log.info()
+  t.ok(before.segments > 3, 'the log is far beyond its size')
+  t.equal(before.first, 1)
+  log.settledUpTo(Number.POSITIVE_INFINITY)
+  await appendAll(log, payloads)
+  await until('what is settled has gone', () => log.info().first > 100)
+  t.strictSame(log.info().lost, {})
+})

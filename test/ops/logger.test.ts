@@ -61,6 +61,7 @@ test('secrets do not pass, wherever they are', (t) => {
       url: 'amqps://u:hunter2@h/v',
       settings: { password: 'hunter2', nested: [{ token: 'hunter2', clientSecret: 'hunter2' }] },
       header: 'Bearer hunter2hunter2',
+      password: 'hunter2',
     },
     'something failed',
   )

@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { test } from 'tap'
 import { metricTable } from '../../src/ops/metric-table.ts'
 import { createMetrics } from '../../src/ops/metrics.ts'
@@ -99,4 +101,20 @@ test('what is cheaper to ask for is asked before each text, until it is removed'
   t.equal(sample(await metrics.text(), 'tidegate_log_bytes'), 1)
   remove()
   t.equal(sample(await metrics.text(), 'tidegate_log_bytes'), 1)
+})
+
+test('every metric that the program counts is in the table', async (t) => {
+  const source = join(import.meta.dirname, '../../src')
+  const files = (await readdir(source, { recursive: true })).filter((name) => name.endsWith('.ts'))
+  const used = new Set<string>()
+  for (const file of files) {
+    const text = await readFile(join(source, file), 'utf8')
+    for (const [, first = ''] of text.matchAll(/met(?:er|rics)\??\.(?:add|set|observe)\(([^,)]*)/g))
+      for (const [, name = ''] of first.matchAll(/'([a-z_]+)'/g)) used.add(name)
+  }
+  t.ok(used.size > 20, `${used.size} names were found`)
+  t.strictSame(
+    [...used].filter((name) => metricTable[name] === undefined),
+    [],
+  )
 })

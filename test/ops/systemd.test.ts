@@ -1,39 +1,17 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { createNotifier } from '../../src/ops/systemd.ts'
 import { rememberingLogger } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { needs } from '../support/needs.ts'
+import { serviceManager } from '../support/service-manager.ts'
 import { until } from '../support/until.ts'
-
-const missing = (program: string) => {
-  if (spawnSync(program, ['--version']).error === undefined && spawnSync(program, ['-V']).error === undefined)
-    return false
-  return process.env['CI'] === 'true' ? false : `${program} is missing`
-}
-
-type Test = Parameters<typeof temporaryDirectory>[0]
-
-// Node has no datagram sockets of the Unix domain, so socat stands in for the service manager.
-const serviceManager = async (t: Test, address: string) => {
-  const socat = spawn('socat', ['-u', address, 'STDOUT'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  let text = ''
-  socat.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk
-  })
-  t.teardown(async () => {
-    const closed = once(socat, 'close')
-    socat.kill('SIGKILL')
-    await closed
-  })
-  return { heard: () => text }
-}
 
 const unit = join(import.meta.dirname, '../../systemd/tidegate.service')
 
-test('the service manager hears what the gateway says', { skip: missing('socat') }, async (t) => {
+test('the service manager hears what the gateway says', needs('socat'), async (t) => {
   const path = join(await temporaryDirectory(t), 'notify')
   const manager = await serviceManager(t, `UNIX-RECV:${path}`)
   const logger = rememberingLogger()
@@ -57,7 +35,7 @@ test('the service manager hears what the gateway says', { skip: missing('socat')
   notifier.status('not sent any more')
 })
 
-test('a service manager at an abstract address is reached too', { skip: missing('socat') }, async (t) => {
+test('a service manager at an abstract address is reached too', needs('socat'), async (t) => {
   const name = `tidegate-test-${process.pid}`
   const manager = await serviceManager(t, `ABSTRACT-RECV:${name}`)
   const notifier = createNotifier({ NOTIFY_SOCKET: `@${name}` }, process.pid, rememberingLogger())
@@ -98,14 +76,14 @@ test('the watchdog’s limit is known when it is meant for this process', (t) =>
   t.end()
 })
 
-test('the unit is valid and well confined', { skip: missing('systemd-analyze') }, async (t) => {
+test('the unit is valid and well confined', needs('systemd'), async (t) => {
   const file = join(await temporaryDirectory(t), 'tidegate.service')
   // verify looks for the program, which is not installed here.
   await writeFile(file, (await readFile(unit, 'utf8')).replace('/usr/bin/tidegate', '/usr/bin/env'))
-  const verify = spawnSync('systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' })
+  const verify = spawnSync('/usr/bin/systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' })
   t.equal(verify.stderr + verify.stdout, '')
   t.equal(verify.status, 0)
-  const security = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=15', file], {
+  const security = spawnSync('/usr/bin/systemd-analyze', ['security', '--offline=true', '--threshold=15', file], {
     encoding: 'utf8',
   })
   t.equal(security.status, 0, `exposure is at most 1.5: ${security.stdout.trim().split('\n').at(-1)}`)

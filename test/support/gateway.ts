@@ -9,7 +9,7 @@ import type { StatusReport } from '../../src/core/status.ts'
 import { temporaryDirectory } from './directory.ts'
 import { until } from './until.ts'
 
-const PROGRAM = resolve(import.meta.dirname, '../../dist/main.js')
+export const PROGRAM = resolve(import.meta.dirname, '../../dist/main.js')
 
 const START_DEADLINE_MS = 20_000
 /** A graceful stop confirms what is in flight and closes every part; each has a shorter deadline of its own. */
@@ -50,7 +50,7 @@ export interface Exit {
 }
 
 /** The environment without what tap puts into it for its own test processes. */
-const plainEnvironment = (more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => {
+export const plainEnvironment = (more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => {
   const own = Object.entries(process.env).filter(
     ([name]) => !/^(NODE_OPTIONS|NODE_V8_COVERAGE|_?TAP.*|TS_NODE.*)$/.test(name),
   )

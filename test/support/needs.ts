@@ -6,6 +6,8 @@ import { existsSync } from 'node:fs'
 const PROGRAMS = {
   chromium: '/usr/bin/chromium',
   'mosquitto-clients': '/usr/bin/mosquitto_pub',
+  socat: '/usr/bin/socat',
+  systemd: '/usr/bin/systemd-analyze',
 } as const satisfies Record<string, string>
 
 /** The options of a test that needs these packages. */

@@ -2,7 +2,7 @@
 
 import type { PluginType } from '../../src/config/schema.ts'
 
-export const brokerType: PluginType = {
+const brokerType: PluginType = {
   kind: 'source',
   type: 'mqtt-broker',
   schema: {
@@ -17,7 +17,7 @@ export const brokerType: PluginType = {
   },
 }
 
-export const sinkType: PluginType = {
+const sinkType: PluginType = {
   kind: 'sink',
   type: 'amqp',
   schema: {

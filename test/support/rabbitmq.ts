@@ -35,7 +35,6 @@ export interface Rabbit {
 
 interface Test {
   teardown(work: () => Promise<void>): void
-  plan(count: number, options: { readonly skip: string }): void
 }
 
 /** Why there is no RabbitMQ here, for `skip`; false when there is. With CI=true a missing server is an error. */
@@ -48,7 +47,7 @@ export const rabbitMissing = (): string | false => {
 }
 
 /** Takes 4 to 8 seconds. */
-export const startRabbit = async (t: Pick<Test, 'teardown'>, options: RabbitOptions = {}): Promise<Rabbit> => {
+export const startRabbit = async (t: Test, options: RabbitOptions = {}): Promise<Rabbit> => {
   const directory = await mkdtemp(join(tmpdir(), 'tidegate-rabbit-'))
   const [port = 0, distributionPort = 0, epmdPort = 0] = await freePorts(3)
   const home = join(directory, 'home')
@@ -66,7 +65,7 @@ export const startRabbit = async (t: Pick<Test, 'teardown'>, options: RabbitOpti
   await writeFile(join(directory, 'rabbitmq.conf'), `${config.join('\n')}\n`)
   const nodeName = `tidegate${port}@localhost`
   const env = {
-    PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+    ...process.env,
     LANG: 'C.UTF-8',
     HOME: home,
     RABBITMQ_NODENAME: nodeName,

@@ -85,14 +85,14 @@ export class AmqpSink implements Sink {
     const maxBodyBytes = Math.min(DEFAULT_BODY_BYTES, this.#brokerLimitBytes)
     const { gateway, clock, meter, name } = this.#context
     const messages = packReadings(batch, { maxReadings: this.#config.batch.maxReadings, maxBodyBytes })
-    messages.push(...packLosses(batch, gateway, clock.wallMs()))
+    messages.push(...packLosses(batch, gateway, maxBodyBytes, clock.wallMs()))
     messages.sort((left, right) => left.first - right.first || left.part - right.part)
     const publication: Publication = new Publication({
       batch,
       messages,
       send: (posting) => this.#send(link, publication, posting),
       writable: () => link.writable,
-      noteRejection: (message) => packRejection(message, gateway, clock.wallMs()),
+      noteRejection: (message) => packRejection(message, gateway, maxBodyBytes, clock.wallMs()),
       progress,
       trouble: (reason) => this.#health.waiting('refused', reason),
       retried: () => meter.add('sink_retries_total', { sink: name }),

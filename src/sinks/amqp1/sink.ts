@@ -76,7 +76,7 @@ export class Amqp1Sink implements Sink {
     const peerLimit = Math.max(MIN_BODY_BYTES, (link.maxMessageBytes ?? Number.POSITIVE_INFINITY) - PROPERTIES_BYTES)
     const maxBodyBytes = Math.min(DEFAULT_BODY_BYTES, peerLimit)
     const messages = packReadings(batch, { maxReadings: this.#config.batch.maxReadings, maxBodyBytes })
-    messages.push(...packLosses(batch, gateway, clock.wallMs()))
+    messages.push(...packLosses(batch, gateway, maxBodyBytes, clock.wallMs()))
     messages.sort((left, right) => left.first - right.first || left.part - right.part)
     const publication: Publication = new Publication({
       batch,
@@ -88,7 +88,7 @@ export class Amqp1Sink implements Sink {
           publication.rejected(posting, `${sizeBytes} bytes exceed the peer's limit of ${link.maxMessageBytes} bytes`)
       },
       writable: () => link.writable,
-      noteRejection: (message) => packRejection(message, gateway, clock.wallMs()),
+      noteRejection: (message) => packRejection(message, gateway, maxBodyBytes, clock.wallMs()),
       progress,
       trouble: (reason) => this.#health.waiting('refused', reason),
       retried: () => meter.add('sink_retries_total', { sink: name }),

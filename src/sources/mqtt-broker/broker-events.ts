@@ -24,6 +24,8 @@ export interface BrokerEvents {
   ready(client: BrokerClient): void
   /** aedes could not do its work. */
   failed(error: unknown): void
+  /** The connection of a client broke, or it did what aedes does not allow. It is closed. */
+  clientFailed(client: BrokerClient, error: Error): void
   /** A PUBLISH, or a will when `client.will` is the packet. `done` lets aedes acknowledge, or close the client. */
   published(client: BrokerClient, packet: PublishPacket, done: Done): void
   /** False refuses the subscription. */

@@ -38,6 +38,8 @@ export class Broker extends Aedes {
         done(null, true)
       },
       authenticate: (client, _user, _password, done) => {
+        const { closed, conn } = own(client)
+        if (closed || conn.destroyed) return // gone since its CONNECT; aedes stops here, and no session is opened
         persistence.sessionPresent = events.connected(own(client))
         done(null, true) // goes on to subscriptionsByClient() at once
       },
@@ -52,6 +54,7 @@ export class Broker extends Aedes {
       },
     })
     EventEmitter.prototype.on.call(this, 'error', (error: unknown) => events.failed(error))
+    this.on('clientError', (client, error) => events.clientFailed(own(client), error))
     this.on('clientReady', (client) => events.ready(own(client)))
     this.on('subscribe', (subscriptions, client) => {
       for (const { topic, qos } of subscriptions)

@@ -32,7 +32,7 @@ export interface ConnectionEvents {
   refused(connection: Connection, refusal: Refusal): void
   /** An unfinished CONNECT grew or shrank by so much. */
   handshakeBytes(connection: Connection, change: number): void
-  /** False while the log wants no more: nothing further is handed to aedes until proceed() is called. */
+  /** False while the log wants no more: no further PUBLISH is handed to aedes until proceed() is called. */
   mayProceed(): boolean
   /** The peer has taken everything that was written. */
   drained(connection: Connection): void
@@ -41,8 +41,11 @@ export interface ConnectionEvents {
 interface Slice {
   readonly bytes: Buffer
   readonly packets: number
+  readonly hasPublish: boolean
   readonly isDisconnect: boolean
 }
+
+const alone = { packets: 1, hasPublish: false, isDisconnect: false }
 
 /** aedes would pause its own work for a slow reader, and everybody's who publishes to it: it never sees a full buffer. */
 const NEVER_FULL = Number.MAX_SAFE_INTEGER
@@ -76,9 +79,9 @@ export class Connection extends Duplex {
     this.#events = events
     this.#guard = new Guard(options.maxPacketBytes, {
       connect: (bytes, connect) => this.#connect(bytes, connect),
-      packets: (bytes, count) => this.#keep(bytes, count, false),
+      packets: (bytes, count, hasPublish) => this.#keep({ bytes, packets: count, hasPublish, isDisconnect: false }),
       ping: (bytes) => this.#ping(bytes),
-      disconnect: (bytes) => this.#keep(bytes, 1, true),
+      disconnect: (bytes) => this.#keep({ ...alone, bytes, isDisconnect: true }),
     })
     this.on('error', () => this.#clearTimers())
     transport.on('data', (chunk: Buffer) => this.#take(chunk))
@@ -180,7 +183,12 @@ export class Connection extends Duplex {
     if (!this.#ready) return this.connect !== undefined && this.#inFlight === 0 && this.#isConnect(next)
     // DISCONNECT overtakes nothing: aedes drops the connection, and acknowledgements with it, as soon as it sees it.
     if (next.isDisconnect && this.#inFlight > 0) return false
-    return this.#inFlight < EAGER_IN_FLIGHT && this.#events.mayProceed() && !this.#isUnread()
+    return !this.#isHeldBack(next) && this.#inFlight < EAGER_IN_FLIGHT && !this.#isUnread()
+  }
+
+  /** What is not for the log does not wait for it: subscribers are served while the disk is full. */
+  #isHeldBack({ hasPublish }: Slice): boolean {
+    return hasPublish && !this.#events.mayProceed()
   }
 
   /** Hands on the first slice, and what may go with it: aedes asks again when all of it is settled, and a commit takes time. */
@@ -188,8 +196,9 @@ export class Connection extends Duplex {
     this.#wanted = false
     let packets = 0
     let passed = 0
-    for (const { bytes, packets: more, isDisconnect } of this.#held) {
-      const isTooMuch = packets + more > MAX_SLICE_PACKETS || isDisconnect || !this.#ready
+    for (const slice of this.#held) {
+      const { bytes, packets: more, isDisconnect } = slice
+      const isTooMuch = packets + more > MAX_SLICE_PACKETS || isDisconnect || !this.#ready || this.#isHeldBack(slice)
       if (passed > 0 && isTooMuch) break
       this.push(bytes)
       this.#heldBytes -= bytes.length
@@ -204,7 +213,7 @@ export class Connection extends Duplex {
   }
 
   #isUnread(): boolean {
-    return this.#transport.writableLength > MAX_UNREAD_BYTES
+    return !this.#transport.destroyed && this.#transport.writableLength > MAX_UNREAD_BYTES
   }
 
   #take(chunk: Buffer): void {
@@ -231,20 +240,20 @@ export class Connection extends Duplex {
     clearTimeout(this.#deadline)
     this.#deadline = undefined
     if (connect.keepAliveSeconds > 0) this.#watchKeepAlive(connect.keepAliveSeconds * 1_500)
-    this.#keep(bytes, 1, false)
+    this.#keep({ ...alone, bytes })
     this.#events.connected(this, connect)
   }
 
-  #keep(bytes: Buffer, packets: number, isDisconnect: boolean): void {
+  #keep(slice: Slice): void {
     if (this.destroyed || this.#refused) return
-    this.#held.push({ bytes, packets, isDisconnect })
-    this.#heldBytes += bytes.length
+    this.#held.push(slice)
+    this.#heldBytes += slice.bytes.length
   }
 
   // Answered here, so that a client whose messages wait for the log does not take the gateway for dead.
   #ping(bytes: Buffer): void {
     if (this.ready) this.write(PINGRESP)
-    else this.#keep(bytes, 1, false)
+    else this.#keep({ ...alone, bytes })
   }
 
   #watchKeepAlive(timeoutMs: number): void {

@@ -4,7 +4,7 @@
 
 import { type ConnectPacket, isRefusal, readConnect } from './connect-packet.ts'
 import { MAX_CONNECT_BYTES, MAX_SLICE_PACKETS } from './limits.ts'
-import { CONNECT, DISCONNECT, PINGREQ } from './packet.ts'
+import { CONNECT, DISCONNECT, PINGREQ, PUBLISH } from './packet.ts'
 import { bodyFault, headerFault } from './packet-check.ts'
 import type { Refusal } from './refusal.ts'
 
@@ -13,7 +13,7 @@ export interface GuardedPackets {
   /** The first packet, once. */
   connect(bytes: Buffer, connect: ConnectPacket): void
   /** Consecutive packets. */
-  packets(bytes: Buffer, count: number): void
+  packets(bytes: Buffer, count: number, hasPublish: boolean): void
   ping(bytes: Buffer): void
   disconnect(bytes: Buffer): void
 }
@@ -58,6 +58,7 @@ export class Guard {
     let offset = from
     let runStart = from
     let runPackets = 0
+    let hasPublish = false
     while (offset < chunk.length) {
       const refusal = this.#readHeader(chunk, offset, chunk.length)
       if (refusal !== undefined) return refusal
@@ -66,23 +67,26 @@ export class Guard {
       const first = chunk[offset] ?? 0
       const type = first >> 4
       if (type === CONNECT || type === PINGREQ || type === DISCONNECT) {
-        if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets)
+        if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets, hasPublish)
         const alone = this.#passAlone(type, chunk, offset, end)
         if (alone !== undefined) return alone
         runStart = end
         runPackets = 0
+        hasPublish = false
       } else {
         const fault = bodyFault(first, chunk, offset + this.#headerBytes, end)
         if (fault !== undefined) return fault
+        hasPublish ||= type === PUBLISH
         if (++runPackets === MAX_SLICE_PACKETS) {
-          this.#sink.packets(chunk.subarray(runStart, end), runPackets)
+          this.#sink.packets(chunk.subarray(runStart, end), runPackets, hasPublish)
           runStart = end
           runPackets = 0
+          hasPublish = false
         }
       }
       offset = end
     }
-    if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets)
+    if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets, hasPublish)
     if (offset < chunk.length) this.#stash(chunk, offset, chunk.length)
     return undefined
   }

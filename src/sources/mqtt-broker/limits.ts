@@ -64,6 +64,10 @@ export const MAX_OPEN_TOTAL = 100_000
 
 export const MAX_RETAINED_MESSAGES = 10_000
 export const MAX_RETAINED_BYTES = 16 * MIB
+/** Messages looked at in a row without one that matches, before others get a turn. */
+export const RETAINED_STEP_MESSAGES = 200
+/** Such steps, or messages sent, in one turn of the event loop: about five milliseconds. */
+export const MAX_RETAINED_STEPS = 500
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Checkpoint

@@ -14,7 +14,6 @@ export const DISCONNECT = 14
 
 export const CONNACK_UNACCEPTABLE_VERSION = Buffer.from([0x20, 2, 0, 1])
 export const CONNACK_IDENTIFIER_REJECTED = Buffer.from([0x20, 2, 0, 2])
-export const CONNACK_SERVER_UNAVAILABLE = Buffer.from([0x20, 2, 0, 3])
 export const CONNACK_NOT_AUTHORIZED = Buffer.from([0x20, 2, 0, 5])
 /** MQTT 5, 3.2: no flags, reason 0x84 Unsupported Protocol Version, no properties. */
 export const CONNACK_V5_UNSUPPORTED = Buffer.from([0x20, 3, 0, 0x84, 0])

@@ -1,7 +1,7 @@
 // The last retained message of each topic, in memory, bounded. MQTT 3.1.1, 3.3.1.3.
 
 import { topicMatcher } from '../../core/topic.ts'
-import { MAX_RETAINED_BYTES, MAX_RETAINED_MESSAGES } from './limits.ts'
+import { MAX_RETAINED_BYTES, MAX_RETAINED_MESSAGES, RETAINED_STEP_MESSAGES } from './limits.ts'
 import type { Publication, Qos } from './packet.ts'
 
 export interface RetainedMessage {
@@ -58,15 +58,22 @@ export class RetainedMessages {
     return [...this.#byTopic.values()]
   }
 
-  /** Lazily, so that a subscriber takes them at its own pace; messages that change meanwhile are seen as they are then. */
-  *matching(filter: string): Generator<RetainedMessage, undefined> {
+  /**
+   * Lazily, so that a subscriber takes them at its own pace; messages that change meanwhile are seen as they are then.
+   * Yields undefined after a while without a match, so that a search can be interrupted.
+   */
+  *matching(filter: string): Generator<RetainedMessage | undefined, undefined> {
     if (!/[+#]/.test(filter)) {
       const exact = this.#byTopic.get(filter)
       if (exact !== undefined) yield exact
       return
     }
     const matches = topicMatcher(filter)
-    for (const message of this.#byTopic.values()) if (matches(message.topic)) yield message
+    let misses = 0
+    for (const message of this.#byTopic.values()) {
+      if (matches(message.topic)) yield message
+      else if (++misses % RETAINED_STEP_MESSAGES === 0) yield undefined
+    }
   }
 }
 

@@ -3,7 +3,7 @@
 // window of unacknowledged packets. Order is kept, resumed sessions get what was unacknowledged first.
 
 import type { Connection } from './connection.ts'
-import { MAX_OUTGOING_IN_FLIGHT, MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES } from './limits.ts'
+import { MAX_OUTGOING_IN_FLIGHT, MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES, MAX_RETAINED_STEPS } from './limits.ts'
 import { encodePublish, encodePubrel, lowerQos, type Publication, type Qos } from './packet.ts'
 import type { RetainedMessage } from './retained.ts'
 
@@ -48,7 +48,11 @@ export class Session {
   #queueBytes = 0
   readonly #inFlight = new Map<number, Outgoing>()
   /** Retained messages of new subscriptions, by filter, taken as fast as the peer reads. */
-  readonly #retained = new Map<string, { readonly messages: Iterator<RetainedMessage>; readonly qos: Qos }>()
+  readonly #retained = new Map<
+    string,
+    { readonly messages: Iterator<RetainedMessage | undefined>; readonly qos: Qos }
+  >()
+  #isPumpingLater = false
   #lastPacketId = 0
   /** The publication that is being matched, and the best QoS granted for it so far ([MQTT-3.3.5-1]). */
   #offered: Publication | undefined
@@ -70,13 +74,13 @@ export class Session {
 
   attach(connection: Connection): void {
     this.#connection = connection
+    this.#retained.clear()
   }
 
   /** The session goes on without its connection, if it still is this one. */
   detach(connection: Connection): void {
     if (this.#connection !== connection) return
     this.#connection = undefined
-    this.#retained.clear()
   }
 
   /** CONNACK is out: first what the client has not acknowledged ([MQTT-4.4.0-1]), then what is new. */
@@ -127,7 +131,7 @@ export class Session {
   }
 
   /** A new subscription: what is retained under it follows ([MQTT-3.3.1-6]). */
-  sendRetained(filter: string, messages: Iterator<RetainedMessage>, qos: Qos): void {
+  sendRetained(filter: string, messages: Iterator<RetainedMessage | undefined>, qos: Qos): void {
     this.#retained.set(filter, { messages, qos })
     this.pump()
   }
@@ -153,8 +157,12 @@ export class Session {
   pump(): void {
     const connection = this.#connection
     if (connection === undefined || !connection.ready) return
-    while (!connection.congested && this.#inFlight.size < MAX_OUTGOING_IN_FLIGHT) {
+    for (let steps = 1; !connection.congested && this.#inFlight.size < MAX_OUTGOING_IN_FLIGHT; steps++) {
       if (this.#retained.size > 0) {
+        if (steps > MAX_RETAINED_STEPS) {
+          this.#pumpLater()
+          return
+        }
         this.#sendNextRetained(connection)
         continue
       }
@@ -172,6 +180,16 @@ export class Session {
     this.#inFlight.clear()
     this.#retained.clear()
     this.#connection = undefined
+  }
+
+  // A thousand wildcard filters over ten thousand retained messages must not stop everybody else.
+  #pumpLater(): void {
+    if (this.#isPumpingLater) return
+    this.#isPumpingLater = true
+    setImmediate(() => {
+      this.#isPumpingLater = false
+      this.pump()
+    })
   }
 
   #enqueue(topic: string, payload: Buffer, qos: Qos, retain: boolean): void {
@@ -194,7 +212,7 @@ export class Session {
     for (const [filter, { messages, qos }] of this.#retained) {
       const next = messages.next()
       if (next.done === true) this.#retained.delete(filter)
-      else {
+      else if (next.value !== undefined) {
         const { topic, payload } = next.value
         const granted = lowerQos(next.value.qos, qos)
         if (granted === 0) connection.write(encodePublish(topic, payload, 0, true, false, 0))

@@ -82,12 +82,7 @@ export class Sessions {
       return
     }
     this.#offline.add(session)
-    if (this.#offline.size <= this.#maxOffline) return
-    for (const longestGone of this.#offline) {
-      this.#remove(longestGone)
-      this.#meter.add('mqtt_sessions_dropped_total', { source: this.#source })
-      return
-    }
+    this.#limitOffline()
   }
 
   /** False when there is no room for another subscription. */
@@ -150,12 +145,21 @@ export class Sessions {
     this.#byClient.set(clientId, session)
     this.#offline.add(session)
     for (const [filter, qos] of filters) this.subscribe(session, filter, qos)
+    this.#limitOffline()
   }
 
   readonly #offer = (subscription: Subscription): void => {
     const publication = this.#publication
     if (publication !== undefined && subscription.session.offer(publication, subscription.qos))
       this.#matched.push(subscription.session)
+  }
+
+  #limitOffline(): void {
+    for (const longestGone of this.#offline) {
+      if (this.#offline.size <= this.#maxOffline) return
+      this.#remove(longestGone)
+      this.#meter.add('mqtt_sessions_dropped_total', { source: this.#source })
+    }
   }
 
   #remove(session: Session): void {

@@ -178,6 +178,8 @@ export class MqttBrokerSource implements Source {
         this.#session(client)?.resume()
       },
       failed: (error) => logger.error({ source: name, reason: describe(error) }, 'mqtt broker failed'),
+      clientFailed: ({ conn }, error) =>
+        logger.debug({ source: name, client: conn.label, reason: describe(error) }, 'mqtt client failed'),
       published: (client, packet, done) => ingest.take(client, packet, done),
       subscribing: (client, filter, qos) => {
         const session = this.#session(client)

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import { TidegateError } from '../../../src/core/errors.ts'
+import { connectRaw, packets, roundTrip, startBroker } from '../../support/mqtt-broker.ts'
 import { until } from '../../support/until.ts'
-import { connectRaw, packets, roundTrip, startBroker } from './fixture.ts'
 
 test('a PUBACK leaves only after the message is durable', async (t) => {
   const broker = await startBroker(t)
@@ -174,4 +174,19 @@ test('close() lets acknowledgements that are on their way leave, and stores noth
   await broker.source.close()
   t.equal(broker.log.entries.length, 1)
   t.equal(broker.health().state, 'closed')
+})
+
+test('while the log is full subscribers are still served', async (t) => {
+  const broker = await startBroker(t)
+  const publisher = await connectRaw(t, broker, { clientId: 'publisher' })
+  broker.log.full()
+  publisher.send(packets.publish('a', 0, 0, { retain: true }))
+  await until('the log is full', () => broker.log.entries.length === 1)
+  publisher.send(packets.publish('b', 0))
+  const subscriber = await connectRaw(t, broker, { clientId: 'subscriber' })
+  subscriber.send(packets.subscribe('#', 1))
+  await subscriber.has('publish')
+  t.equal(broker.log.entries.length, 1)
+  broker.log.room()
+  await subscriber.has('publish', 2)
 })

@@ -2,9 +2,9 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { type Test, test } from 'tap'
 import type { Command } from '../../../src/core/contract.ts'
 import { mosquittoPub, mosquittoSub } from '../../support/mosquitto.ts'
+import { connectRaw, openRaw, packets, type RunningBroker, roundTrip, startBroker } from '../../support/mqtt-broker.ts'
 import { needs } from '../../support/needs.ts'
 import { until } from '../../support/until.ts'
-import { connectRaw, openRaw, packets, type RunningBroker, roundTrip, startBroker } from './fixture.ts'
 
 interface Got {
   readonly topic: string
@@ -289,3 +289,16 @@ test('mosquitto with MQTT 5 is told that the version is not served', needs('mosq
 })
 
 const send = async ({ source }: RunningBroker, command: Command): Promise<void> => source.send?.(command)
+
+test('clients that vanish right after CONNECT leave nothing behind', async (t) => {
+  const broker = await startBroker(t)
+  for (let count = 0; count < 200; count++) {
+    const client = openRaw(t, broker)
+    client.send(packets.connect({ clientId: `v${count % 50}` }), packets.subscribe('#', 1))
+    if (count % 2 === 0) client.socket.once('connect', () => client.socket.resetAndDestroy())
+    else client.socket.once('data', () => client.socket.resetAndDestroy())
+  }
+  await connectRaw(t, broker, { clientId: 'last' })
+  await until('all are gone', () => broker.health().detail?.['connections'] === 1)
+  t.match(broker.health().detail, { sessions: 1, subscriptions: 0 })
+})

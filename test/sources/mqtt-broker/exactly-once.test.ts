@@ -2,8 +2,8 @@ import { connectAsync } from 'mqtt'
 import { test } from 'tap'
 import { TidegateError } from '../../../src/core/errors.ts'
 import { memoryLog } from '../../support/memory-log.ts'
+import { connectRaw, packets, roundTrip, startBroker } from '../../support/mqtt-broker.ts'
 import { until } from '../../support/until.ts'
-import { connectRaw, packets, roundTrip, startBroker } from './fixture.ts'
 
 const again = { dup: true }
 

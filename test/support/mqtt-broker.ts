@@ -2,20 +2,20 @@
 
 import { createConnection, type Socket } from 'node:net'
 import mqttPacket, { type Packet } from 'mqtt-packet'
-import type { Health, Source, SourceContext } from '../../../src/core/contract.ts'
-import { plugin } from '../../../src/sources/mqtt-broker/plugin.ts'
-import { type LoggedLine, rememberingLogger, rememberingMeter, turnableClock } from '../../support/context.ts'
-import { temporaryDirectory } from '../../support/directory.ts'
-import { type MemoryLog, memoryLog } from '../../support/memory-log.ts'
-import { until } from '../../support/until.ts'
+import type { Health, Log, Source, SourceContext } from '../../src/core/contract.ts'
+import { plugin } from '../../src/sources/mqtt-broker/plugin.ts'
+import { type LoggedLine, rememberingLogger, rememberingMeter, turnableClock } from './context.ts'
+import { temporaryDirectory } from './directory.ts'
+import { type MemoryLog, memoryLog } from './memory-log.ts'
+import { until } from './until.ts'
 
 export interface TestRun {
   teardown: (work: () => Promise<void>) => void
 }
 
-export interface RunningBroker {
+export interface RunningBroker<Of extends Log = MemoryLog> {
   readonly source: Source
-  readonly log: MemoryLog
+  readonly log: Of
   readonly directory: string
   readonly port: number
   readonly url: string
@@ -26,14 +26,20 @@ export interface RunningBroker {
   health(): Health
 }
 
-export interface BrokerOptions {
+export interface BrokerOptions<Of extends Log = Log> {
   readonly config?: object
-  readonly log?: MemoryLog
+  readonly log?: Of
   readonly directory?: string
 }
 
-export const startBroker = async (t: TestRun, options: BrokerOptions = {}): Promise<RunningBroker> => {
-  const log = options.log ?? memoryLog()
+export const startBroker = (t: TestRun, options: BrokerOptions<MemoryLog> = {}): Promise<RunningBroker> =>
+  startBrokerOver(t, options.log ?? memoryLog(), options)
+
+export const startBrokerOver = async <Of extends Log>(
+  t: TestRun,
+  log: Of,
+  options: Omit<BrokerOptions, 'log'> = {},
+): Promise<RunningBroker<Of>> => {
   const directory = options.directory ?? (await temporaryDirectory(t))
   const logger = rememberingLogger()
   const meter = rememberingMeter()
@@ -66,7 +72,7 @@ export const startBroker = async (t: TestRun, options: BrokerOptions = {}): Prom
 }
 
 /** What the gateway gives a source: the durable entries of the log in batches. */
-async function* replay(log: MemoryLog, after: number) {
+async function* replay(log: Log, after: number) {
   const reader = log.reader()
   for (let next = after; ; ) {
     const result = await reader.read(next, { entries: 100, bytes: 2 ** 20 })
@@ -154,14 +160,14 @@ export class RawClient {
 }
 
 /** Connected, CONNACK seen. */
-export const connectRaw = async (t: TestRun, broker: RunningBroker, fields: object = {}): Promise<RawClient> => {
+export const connectRaw = async (t: TestRun, broker: RunningBroker<Log>, fields: object = {}): Promise<RawClient> => {
   const client = openRaw(t, broker)
   client.send(packets.connect(fields))
   await client.has('connack')
   return client
 }
 
-export const openRaw = (t: TestRun, { port }: RunningBroker): RawClient => {
+export const openRaw = (t: TestRun, { port }: RunningBroker<Log>): RawClient => {
   const client = new RawClient(port)
   t.teardown(async () => {
     client.socket.destroy()

@@ -1,0 +1,129 @@
+import fc from 'fast-check'
+import { test } from 'tap'
+import { Completeness } from '../../src/upstream/completeness.ts'
+import type { Delivered } from '../../src/upstream/delivered.ts'
+import { RangeSet } from '../../src/upstream/range-set.ts'
+import { reportText } from '../../src/upstream/report-text.ts'
+
+const readings = (
+  seqs: readonly number[],
+  more: Partial<Extract<Delivered, { kind: 'readings' }>> = {},
+): Delivered => ({
+  kind: 'readings',
+  gateway: 'g',
+  lane: 'fresh',
+  device: 'a',
+  part: 0,
+  first: seqs[0] ?? 0,
+  readings: seqs.map((seq) => ({ seq, device: more.device ?? 'a', name: 'v', value: 1 })),
+  ...more,
+})
+
+const loss = (first: number, last: number, reason = 'retention'): Delivered => ({
+  kind: 'loss',
+  gateway: 'g',
+  marks: [{ first, last, count: last - first + 1, reason }],
+})
+
+const reportOf = (...delivered: Delivered[]) => {
+  const completeness = new Completeness()
+  for (const item of delivered) completeness.add(item)
+  return completeness.report()
+}
+
+test('seqs of several devices and batches complete each other', async (t) => {
+  const report = reportOf(readings([5, 7]), readings([6, 8], { device: 'b' }), readings([9]))
+  t.match(report, {
+    complete: true,
+    gateways: [{ gateway: 'g', first: 5, last: 9, arrived: 5, messages: 3, readings: 5, gaps: [] }],
+  })
+  t.match(reportText(report), /^complete: every seq is accounted for\ng: seq 5 to 9, 5 arrived/)
+})
+
+test('a gap is named; a loss mark explains it, whether it comes before or after', async (t) => {
+  t.match(reportOf(readings([1, 2, 5])), { complete: false, gateways: [{ missing: 2, gaps: [{ first: 3, last: 4 }] }] })
+  t.match(reportText(reportOf(readings([1, 5]))), /^NOT complete[\s\S]*gap: seq 2 to 4/)
+  t.match(reportOf(readings([1, 2, 5]), loss(3, 4)), { complete: true, gateways: [{ explained: { retention: 2 } }] })
+  t.match(reportOf(loss(3, 4), loss(3, 4), readings([1, 2, 5])), {
+    complete: true,
+    gateways: [{ explained: { retention: 2 } }],
+  })
+  t.match(reportOf(readings([1]), loss(2, 3, 'filtered')), { complete: true, gateways: [{ last: 3 }] })
+})
+
+test('the same seq of the same device is a duplicate; of another device, or another part, it is not', async (t) => {
+  t.match(reportOf(readings([1, 2]), readings([2, 3])), { gateways: [{ duplicates: 1, reordered: 0 }] })
+  t.match(reportOf(readings([1]), readings([1], { device: 'b' })), { gateways: [{ duplicates: 0, arrived: 1 }] })
+  t.match(reportOf(readings([1]), readings([1, 2], { part: 1 })), { gateways: [{ duplicates: 0 }] })
+  t.match(reportOf(readings([1, 1, 1])), { gateways: [{ duplicates: 0, readings: 3 }] })
+})
+
+test('out of order counts within a device and a lane, first arrivals only', async (t) => {
+  t.match(reportOf(readings([3]), readings([1, 2])), { gateways: [{ reordered: 2 }] })
+  t.match(reportOf(readings([3]), readings([1, 2], { lane: 'backlog' })), { gateways: [{ reordered: 0 }] })
+  t.match(reportOf(readings([3]), readings([1, 2], { device: 'b' })), { gateways: [{ reordered: 0 }] })
+  t.match(reportOf(readings([1, 2]), readings([1, 2])), { gateways: [{ reordered: 0, duplicates: 2 }] })
+})
+
+test('gateways are kept apart, and messages of somebody else are only counted', async (t) => {
+  const report = reportOf(readings([1, 3]), readings([1, 2], { gateway: 'f' }), { kind: 'foreign', reason: 'x' })
+  t.match(report, {
+    complete: false,
+    foreign: 1,
+    gateways: [
+      { gateway: 'f', missing: 0 },
+      { gateway: 'g', missing: 1 },
+    ],
+  })
+  t.match(reportOf(), { complete: true, gateways: [] })
+})
+
+test('a million seqs of interleaved devices take little memory', async (t) => {
+  const completeness = new Completeness()
+  for (let seq = 1; seq <= 1_000_000; seq += 1_000)
+    for (let device = 0; device < 10; device++)
+      completeness.add(
+        readings(
+          Array.from({ length: 100 }, (_, index) => seq + index * 10 + device),
+          { device: `d${device}` },
+        ),
+      )
+  t.match(completeness.report(), { complete: true, gateways: [{ arrived: 1_000_000, duplicates: 0, reordered: 0 }] })
+})
+
+test('a range set is the set of what was added', async (t) => {
+  const ranges = fc.array(fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 12 })), { maxLength: 40 })
+  fc.assert(
+    fc.property(ranges, (list) => {
+      const set = new RangeSet()
+      const model = new Set<number>()
+      for (const [first, length] of list) {
+        let fresh = 0
+        for (let seq = first; seq <= first + length; seq++) {
+          if (!model.has(seq)) fresh++
+          model.add(seq)
+        }
+        if (set.add(first, first + length) !== fresh) return false
+      }
+      for (let seq = 0; seq <= 80; seq++) if (set.has(seq) !== model.has(seq)) return false
+      const holes = new Set(
+        set
+          .holes(5, 70)
+          .flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, index) => first + index)),
+      )
+      for (let seq = 5; seq <= 70; seq++) if (holes.has(seq) === model.has(seq)) return false
+      return set.ranges.every((range, index) => index === 0 || range.first > (set.ranges[index - 1]?.last ?? 0) + 1)
+    }),
+  )
+  t.pass('held for all')
+})
+
+test('beyond its bound a range set gives up the oldest holes, and says how many seqs they had', async (t) => {
+  const set = new RangeSet(3)
+  for (const seq of [1, 3, 5, 8]) set.add(seq, seq)
+  t.equal(set.ranges.length, 3)
+  t.equal(set.forgotten, 1)
+  const completeness = new Completeness()
+  for (let seq = 1; seq < 120_000; seq += 2) completeness.add(readings([seq]))
+  t.match(completeness.report(), { complete: false, gateways: [{ arrived: 60_000, missing: 59_999 }] })
+})
