@@ -11,6 +11,8 @@ const INTERVAL_WEIGHT = 0.2
 const OUTLIER_FACTOR = 4
 /** What arrives within this part of the expected interval belongs to the same report (one topic per quantity). */
 const BURST_PART = 0.2
+/** So does what arrives this soon, before a rhythm is known: ESPHome sends all its topics within microseconds. */
+const BURST_MS = 1_000
 /** Overdue by this many expected intervals is stale. */
 const STALE_FACTOR = 3
 /** Fast devices are not called stale for a hiccup. */
@@ -124,7 +126,7 @@ export class DeviceRecord {
 
   #learn(nowMs: number): void {
     const intervalMs = Math.max(0, nowMs - this.#anchorMs)
-    if (this.#intervals > 0 && intervalMs < BURST_PART * this.#intervalMs) return
+    if (intervalMs < Math.max(BURST_MS, BURST_PART * this.#intervalMs)) return
     this.#anchorMs = nowMs
     this.#intervals++
     if (this.#intervals === 1) this.#intervalMs = intervalMs

@@ -62,11 +62,20 @@ const readStretch = async (options: RebuildOptions, first: Seq, last: Seq): Prom
     const startedMs = performance.now()
     const page = await scan.read(position, signal, SLICE)
     if (position === first - 1 && startsWithRetention(page.gaps, first)) isOldest = true
+    const gaps = page.gaps.filter((gap) => gap.first <= last)
+    let met = 0
+    // The window promises everything behind its floor, so it begins anew behind each hole: who resumes from before one
+    // reads the log, and is told.
+    const meetGaps = (before: Seq) => {
+      for (let gap = gaps[met]; gap !== undefined && gap.last < before; gap = gaps[++met]) window.reset(gap.last)
+    }
     for (const entry of page.entries) {
       if (entry.seq > last) break
+      meetGaps(entry.seq)
       if (entry.kind !== 'message') continue
       window.push(state.apply(entry, decode(entry)))
     }
+    meetGaps(Number.POSITIVE_INFINITY)
     if (page.next <= position) break
     position = page.next
     if (options.background()) await delay(REST_FACTOR * (performance.now() - startedMs), signal)

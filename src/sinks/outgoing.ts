@@ -56,7 +56,14 @@ export const packReadings = (batch: Batch, limits: PackLimits): Outgoing[] => {
       if (group === undefined || group.device !== reading.device) {
         group = groups.get(reading.device)
         if (group === undefined) {
-          group = { device: reading.device, records: [], seqs: [], bytes: 0, part: 0, timeMs: 0 }
+          group = {
+            device: reading.device,
+            records: [],
+            seqs: [],
+            bytes: baseBytes(reading.device),
+            part: 0,
+            timeMs: 0,
+          }
           groups.set(reading.device, group)
         }
       }
@@ -72,7 +79,7 @@ export const packReadings = (batch: Batch, limits: PackLimits): Outgoing[] => {
         const part: number = continues ? (group.seqs.length === 1 ? group.part + 1 : 1) : 0
         group.records = []
         group.seqs = []
-        group.bytes = 0
+        group.bytes = baseBytes(group.device)
         group.part = part
       }
       if (group.seqs[group.seqs.length - 1] !== entry.seq) group.seqs.push(entry.seq)
@@ -105,6 +112,9 @@ const toRecord = (reading: Reading, seq: Seq, receivedAt: UnixMs): SenmlReading 
     ? { name: reading.name, value: reading.value, timeMs, seq }
     : { name: reading.name, unit: reading.unit, value: reading.value, timeMs, seq }
 }
+
+/** Of the base name, once in each message. */
+const baseBytes = (device: string): number => JSON_UNIT_BYTES * device.length
 
 /** Never less than what the record will need, so that only a single reading can exceed the limit. */
 const recordBytes = (reading: Reading): number => {

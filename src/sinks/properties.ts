@@ -3,6 +3,8 @@
 import type { Outgoing } from './outgoing.ts'
 
 export const APP_ID = 'tidegate'
+/** The client libraries encode headers into a buffer of fixed size; a longer name stands in the body alone. */
+const MAX_DEVICE_HEADER_BYTES = 4_096
 
 /** `tidegate-count` counts readings, or loss marks in a loss note. `tidegate-part` is only there where it is not 0. */
 export const headersOf = (message: Outgoing, gateway: string): Record<string, string | number> => {
@@ -13,7 +15,8 @@ export const headersOf = (message: Outgoing, gateway: string): Record<string, st
     'tidegate-count': message.count,
     'tidegate-lane': message.lane,
   }
-  if (message.kind === 'readings') headers['tidegate-device'] = message.device
+  if (message.kind === 'readings' && Buffer.byteLength(message.device) <= MAX_DEVICE_HEADER_BYTES)
+    headers['tidegate-device'] = message.device
   if (message.part > 0) headers['tidegate-part'] = message.part
   return headers
 }

@@ -39,21 +39,25 @@ const SENML = 'application/senml+json'
 
 export const readDelivered = (incoming: Incoming): Delivered => {
   const { headers } = incoming
-  const gateway = headers['tidegate-gateway']
-  if (typeof gateway !== 'string' || gateway === '') return foreign('has no tidegate-gateway header')
+  // RabbitMQ 3's AMQP 1.0 plug-in hides the headers from 0-9-1 consumers; the message id says nearly as much.
+  const [, ofId, partOfId] = /^([^:]+):\d+-\d+:[0-9a-z]+(?:\.(\d+))?$/.exec(incoming.messageId) ?? []
+  const gateway = headers['tidegate-gateway'] ?? ofId
+  if (typeof gateway !== 'string' || gateway === '')
+    return foreign('has neither a tidegate-gateway header nor our message id')
   let body: unknown
   try {
     body = JSON.parse(incoming.body.toString())
   } catch {
     return foreign('its body is not JSON')
   }
-  if (incoming.contentType === SENML) return readPack(body, gateway, headers)
+  if (incoming.contentType === SENML)
+    return readPack(body, gateway, headers, Number(headers['tidegate-part'] ?? partOfId ?? 0))
   const marks = isObject(body) ? body['marks'] : undefined
   if (!Array.isArray(marks)) return foreign(`content type '${incoming.contentType}' is not known`)
   return { kind: 'loss', gateway, marks: marks.filter(isMark) }
 }
 
-const readPack = (pack: unknown, gateway: string, headers: Incoming['headers']): Delivered => {
+const readPack = (pack: unknown, gateway: string, headers: Incoming['headers'], part: number): Delivered => {
   if (!Array.isArray(pack)) return foreign('its body is not a SenML Pack')
   const readings: DeliveredReading[] = []
   const told = headers['tidegate-device']
@@ -77,13 +81,12 @@ const readPack = (pack: unknown, gateway: string, headers: Incoming['headers']):
   }
   const [oldest] = readings
   if (oldest === undefined) return foreign('its SenML Pack is empty')
-  const part = headers['tidegate-part']
   return {
     kind: 'readings',
     gateway,
     lane: headers['tidegate-lane'] === 'backlog' ? 'backlog' : 'fresh',
     device: oldest.device,
-    part: typeof part === 'number' ? part : 0,
+    part: Number.isSafeInteger(part) ? part : 0,
     first: oldest.seq,
     readings,
   }

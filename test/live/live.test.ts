@@ -183,3 +183,15 @@ test('subscribers with equal wishes share a batch; commits close together make o
   removal()
   await live.close()
 })
+
+test('the window begins behind a hole in the log, so that whoever resumes from before it is told', async (t) => {
+  const log = await filled(100, 3)
+  log.forget(40)
+  const { live } = liveOn(log)
+  await live.start(new AbortController().signal)
+  t.teardown(() => live.close())
+  await until('the rebuild is done', () => live.window.floor > 0)
+  t.notOk(live.window.covers(20))
+  t.ok(live.window.covers(40))
+  t.equal(live.window.since(everything, 40).length, 60)
+})

@@ -1,7 +1,7 @@
 import { test } from 'tap'
 import type { Decoding } from '../../src/core/contract.ts'
 import { selectionOf } from '../../src/live/selection.ts'
-import { LiveState } from '../../src/live/state.ts'
+import { LiveState, STATE_LIMITS } from '../../src/live/state.ts'
 import { rememberingMeter, turnableClock } from '../support/context.ts'
 import { BOOT_ID, decodingOf, entryOf } from '../support/entries.ts'
 
@@ -162,4 +162,19 @@ test('ten thousand inventive topics cost little time', async (t) => {
   }
   t.ok(performance.now() - startedMs < 3_000)
   t.ok(state.deviceCount <= 1_000 && state.valueCount <= 2_000)
+})
+
+test('several topics within a moment are one report, also before the rhythm is known', async (t) => {
+  const clock = turnableClock()
+  const state = new LiveState(STATE_LIMITS)
+  let seq = 0
+  for (let report = 0; report < 4; report++) {
+    for (let topic = 0; topic < 5; topic++) {
+      const entry = entryOf(++seq, { monotonicMs: clock.monotonicMs() + topic * 0.01, bootId: clock.bootId })
+      state.apply(entry, decodingOf('node', { [`value${topic}`]: report }))
+    }
+    clock.advance(60_000)
+  }
+  t.equal(state.device('node', clock)?.expectedIntervalMs, 60_000)
+  t.equal(state.device('node', clock)?.stale, false)
 })

@@ -157,10 +157,10 @@ export class RawConnection {
     return this.socket.destroyed || this.socket.readableEnded
   }
 
-  /** Writes until everything is accepted or the other side is gone; says how much went out. */
+  /** Writes until everything is accepted, or the other side answers or is gone; says how much went out. */
   async stream(chunk: Buffer, totalBytes: number): Promise<number> {
     let sent = 0
-    while (sent < totalBytes && !this.closed) {
+    while (sent < totalBytes && !this.closed && this.bytesReceived === 0) {
       sent += chunk.length
       if (this.socket.write(chunk)) continue
       await Promise.race([once(this.socket, 'drain'), once(this.socket, 'close')]).catch(() => undefined)

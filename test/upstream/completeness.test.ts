@@ -78,9 +78,9 @@ test('gateways are kept apart, and messages of somebody else are only counted', 
   t.match(reportOf(), { complete: true, gateways: [] })
 })
 
-test('a million seqs of interleaved devices take little memory', async (t) => {
+test('300,000 seqs of interleaved devices take little memory', async (t) => {
   const completeness = new Completeness()
-  for (let seq = 1; seq <= 1_000_000; seq += 1_000)
+  for (let seq = 1; seq <= 300_000; seq += 1_000)
     for (let device = 0; device < 10; device++)
       completeness.add(
         readings(
@@ -88,7 +88,7 @@ test('a million seqs of interleaved devices take little memory', async (t) => {
           { device: `d${device}` },
         ),
       )
-  t.match(completeness.report(), { complete: true, gateways: [{ arrived: 1_000_000, duplicates: 0, reordered: 0 }] })
+  t.match(completeness.report(), { complete: true, gateways: [{ arrived: 300_000, duplicates: 0, reordered: 0 }] })
 })
 
 test('a range set is the set of what was added', async (t) => {
@@ -124,6 +124,6 @@ test('beyond its bound a range set gives up the oldest holes, and says how many 
   t.equal(set.ranges.length, 3)
   t.equal(set.forgotten, 1)
   const completeness = new Completeness()
-  for (let seq = 1; seq < 120_000; seq += 2) completeness.add(readings([seq]))
-  t.match(completeness.report(), { complete: false, gateways: [{ arrived: 60_000, missing: 59_999 }] })
+  for (let seq = 1; seq < 104_000; seq += 2) completeness.add(readings([seq]))
+  t.match(completeness.report(), { complete: false, gateways: [{ arrived: 52_000, missing: 51_999 }] })
 })

@@ -33,6 +33,11 @@ test('a pack of ours comes back as it was written', async (t) => {
     readings: wanted,
   })
   t.match(readDelivered(incoming(pack, { headers: { 'tidegate-gateway': 'g' } })), { lane: 'fresh', readings: wanted })
+  t.match(
+    readDelivered(incoming(pack, { headers: {}, messageId: 'green-house:7-8:9922c938.2' })),
+    { gateway: 'green-house', part: 2, readings: wanted },
+    'where a broker hides the headers, the message id tells the gateway',
+  )
 })
 
 test('loss marks come back, broken ones left out', async (t) => {

@@ -1,11 +1,11 @@
 // One connection to the broker with one confirm channel: opens, declares the exchange, publishes with delivery tags, and
 // turns confirms, nacks and returned messages into what a Publication wants to hear. It is used once and never reopened.
 
-import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib'
+import { type ChannelModel, type ConfirmChannel, connect, IllegalOperationError } from 'amqplib'
 import { connectFailure, connectionLost, declareFailure, replyCode, sizeLimit } from '../../core/amqp-failure.ts'
 import type { AmqpEndpoint } from '../../core/amqp-url.ts'
 import type { WriteResult } from '../../core/contract.ts'
-import { TidegateError } from '../../core/errors.ts'
+import { describe, TidegateError } from '../../core/errors.ts'
 import type { Outgoing } from '../outgoing.ts'
 import type { Posting, Publication } from '../publication.ts'
 
@@ -125,7 +125,9 @@ export class AmqpLink {
         headers,
       })
     } catch (error) {
-      this.#end(connectionLost(error, this.#target.settings.shown))
+      if (error instanceof IllegalOperationError) this.#end(connectionLost(error, this.#target.settings.shown))
+      // What amqplib cannot encode today it cannot encode tomorrow: it must not block what follows.
+      else this.#publication?.rejected(posting, `cannot be encoded: ${describe(error)}`)
       return
     }
     this.#unconfirmed.set(++this.#lastTag, posting)

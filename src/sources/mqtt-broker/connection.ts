@@ -60,6 +60,7 @@ export class Connection extends Duplex {
   readonly #held: Slice[] = []
   #heldBytes = 0
   #handshakeBytes = 0
+  /** Publications of this client that wait for the log. */
   #inFlight = 0
   #ready = false
   #wanted = false
@@ -99,11 +100,6 @@ export class Connection extends Duplex {
   get label(): string {
     const clientId = this.connect?.clientId
     return clientId === undefined || clientId === '' ? this.peer : `${clientId} (${this.peer})`
-  }
-
-  /** Publications of this client that wait for the log. */
-  get inFlight(): number {
-    return this.#inFlight
   }
 
   /** Whether CONNACK has been sent, so that packets may flow both ways. */

@@ -1,6 +1,6 @@
 // The way of a PUBLISH: into the log, on to subscribers, and, once it is durable, back to aedes for the acknowledgement.
 // Acknowledgements of one client leave in the order of its packets ([MQTT-4.6.0-2]). While the log wants no more, what has
-// been read waits here in order, and nobody's connection is read on.
+// been read waits here in order, and no further PUBLISH is read.
 
 import type { PublishPacket } from 'aedes'
 import type { Intake, Message, Meter, Origin, Seq } from '../../core/contract.ts'
@@ -16,6 +16,8 @@ interface Arrival extends Owed {
   readonly client: BrokerClient
   readonly packet: PublishPacket
   readonly done: Done
+  /** aedes publishes it after the connection has ended. */
+  readonly isWill: boolean
   /** Wills and QoS 0 wait for nobody. */
   readonly isAcknowledged: boolean
 }
@@ -30,7 +32,7 @@ export interface IngestParts {
   readonly distribute: (publication: Publication, client: BrokerClient) => void
   /** The log has room again. */
   readonly proceed: () => void
-  /** So many more messages are durable, up to this seq. */
+  /** One more message is durable, and with it the log up to this seq. */
   readonly durable: (seq: Seq) => void
 }
 
@@ -83,6 +85,7 @@ export class Ingest {
       client,
       packet,
       done,
+      isWill,
       isAcknowledged: packet.qos > 0 && !isWill,
       settled: false,
       error: undefined,
@@ -203,8 +206,8 @@ export class Ingest {
     setImmediate(() => {
       const finished = this.#finished
       this.#finished = []
-      for (const { client, packet, done } of finished) {
-        if (packet !== client.will) client.conn.settle()
+      for (const { client, isWill, done } of finished) {
+        if (!isWill) client.conn.settle()
         done()
       }
     })

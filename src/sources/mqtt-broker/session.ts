@@ -68,10 +68,6 @@ export class Session {
     return this.#connection
   }
 
-  get queuedMessages(): number {
-    return this.#queue.length
-  }
-
   attach(connection: Connection): void {
     this.#connection = connection
     this.#retained.clear()
