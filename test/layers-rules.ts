@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cruise, type ICruiseResult } from 'dependency-cruiser'
+import { cruise, type ICruiseResult, type IDependency } from 'dependency-cruiser'
 
 /** Per room: the rooms, or single modules of a room, that it may import besides itself. */
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -89,15 +89,8 @@ const examine = (output: ICruiseResult): Cruise => {
     const room = roomOf(module.source)
     if (ROOMS[room] === undefined) violations.push(`${module.source}: there is no such room in the table`)
     for (const dependency of module.dependencies) {
-      const to = dependency.resolved
-      const fault = dependency.couldNotResolve
-        ? 'cannot be resolved'
-        : dependency.coreModule
-          ? nodeModuleFault(module.source, dependency.module)
-          : to.startsWith('src/')
-            ? roomFault(module.source, to)
-            : packageFault(module.source, dependency.module)
-      if (fault !== undefined) violations.push(`${module.source} → ${to}: ${fault}`)
+      const fault = importFault(module.source, dependency)
+      if (fault !== undefined) violations.push(`${module.source} → ${dependency.resolved}: ${fault}`)
     }
   }
   for (const violation of output.summary.violations) {
@@ -105,6 +98,13 @@ const examine = (output: ICruiseResult): Cruise => {
     violations.push(`${violation.from} → ${way}: ${violation.rule.name}`)
   }
   return { modules: own.length, violations }
+}
+
+const importFault = (from: string, dependency: IDependency): string | undefined => {
+  if (dependency.couldNotResolve) return 'cannot be resolved'
+  if (dependency.coreModule) return nodeModuleFault(from, dependency.module)
+  if (dependency.resolved.startsWith('src/')) return roomFault(from, dependency.resolved)
+  return packageFault(from, dependency.module)
 }
 
 /** `src/log/reader.ts` → `log`; `src/main.ts` → `main.ts`. */

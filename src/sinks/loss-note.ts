@@ -4,7 +4,7 @@
 import type { Batch, Entry, Lane, LossMark, LossReason, Rejection, Seq, UnixMs } from '../core/contract.ts'
 import type { Outgoing } from './outgoing.ts'
 
-export const LOSS_CONTENT_TYPE = 'application/json'
+const LOSS_CONTENT_TYPE = 'application/json'
 /** A mark in JSON, its detail cut. */
 const MARK_BYTES = 400
 const MAX_MARKS_PER_NOTE = 500

@@ -31,7 +31,7 @@ export interface PackLimits {
 
 /** Fits into one frame of RabbitMQ's default frame_max (128 KiB). */
 export const DEFAULT_BODY_BYTES = 120 * 1_024
-export const SENML_CONTENT_TYPE = 'application/senml+json'
+const SENML_CONTENT_TYPE = 'application/senml+json'
 /** Value, time, seq, the labels and the punctuation of a SenML record; 24 digits for each number. */
 const RECORD_BYTES = 110
 /** A UTF-16 unit in JSON needs at most six bytes (\u0000). */

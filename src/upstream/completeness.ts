@@ -37,7 +37,7 @@ export interface CompletenessReport {
 
 /** Holes remembered for each gateway; beyond them the oldest count as missing for good. */
 const MAX_RANGES = 50_000
-export const MAX_REPORTED_GAPS = 100
+const MAX_REPORTED_GAPS = 100
 /** Seqs of a device that are remembered exactly, for all gateways together: twice this number at most. */
 const MAX_RECENT = 200_000
 /** Devices whose newest seq is remembered, for all gateways together. */

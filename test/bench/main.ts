@@ -15,7 +15,7 @@ import { type LoadRequest, runLoad, startNullServer } from './load-process.ts'
 const quick = process.argv.includes('--quick')
 const ROUNDS = quick ? 3 : 7
 const ROUND_MS = quick ? 1_000 : 4_000
-const QOS0_MESSAGES = quick ? 60_000 : 300_000
+const QOS0_MESSAGES = quick ? 150_000 : 600_000
 const UPSTREAM_MS = quick ? 2_500 : 15_000
 const TRICKLE_MS = quick ? 4_000 : 30_000
 const TRICKLE_PER_SECOND = 10

@@ -1,3 +1,4 @@
+import { connect, createServer, type Socket } from 'node:net'
 import { t as root, test } from 'tap'
 import { AmqpSink } from '../../src/sinks/amqp/sink.ts'
 import { amqpConfig } from '../support/amqp-config.ts'
@@ -98,5 +99,49 @@ test('an exchange that is deleted under way is declared again', { skip }, async 
   await channel.bindQueue('deleted', 'deleted', '#')
   await settled(20_000)
   const upstream = await consumeAll(t, url, 'deleted')
+  await until('both are there', () => new Set(upstream.readings()).size === 2)
+})
+
+test('a connection that is half open is given up after the stall deadline, and a new one goes on', {
+  skip,
+}, async (t) => {
+  await bindQueue(t, 'half-open')
+  const pairs = new Set<readonly [Socket, Socket]>()
+  const proxy = createServer((near) => {
+    const far = connect(rabbit?.port ?? 0, '127.0.0.1')
+    const pair = [near, far] as const
+    pairs.add(pair)
+    for (const [from, to] of [pair, [far, near] as const]) {
+      from.on('error', () => to.destroy())
+      from.on('close', () => to.destroy())
+      from.pipe(to)
+    }
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  t.teardown(async () => {
+    for (const pair of pairs) for (const socket of pair) socket.destroy()
+    await new Promise<void>((resolve) => proxy.close(() => resolve()))
+  })
+  const address = proxy.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const sink = new AmqpSink(amqpConfig(`amqp://127.0.0.1:${port}`, { exchange: 'half-open' }), testContext())
+  const { log, forwarder, settled, logger } = await forwarding(t, sink, { stallMs: 1_000 })
+  forwarder.start()
+  await log.deliver(message('a', '1'))
+  await settled()
+  // From now on nothing of this connection passes, and nobody says so.
+  for (const [near, far] of pairs) {
+    near.unpipe(far)
+    far.unpipe(near)
+    near.resume()
+    far.resume()
+  }
+  await log.deliver(message('a', '2'))
+  await settled()
+  t.match(
+    logger.lines.find((line) => line.message === 'sink lost'),
+    { fields: { code: 'TG_UPSTREAM_STALLED', reason: /confirmed nothing for 1 s/ } },
+  )
+  const upstream = await consumeAll(t, url, 'half-open')
   await until('both are there', () => new Set(upstream.readings()).size === 2)
 })

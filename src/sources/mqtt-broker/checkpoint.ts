@@ -56,7 +56,7 @@ export class Checkpoint {
       this.#seq = stored?.seq ?? 0
     } catch (error) {
       this.#logger.warn(
-        { source: this.#name, directory: this.#directory, reason: describe(error) },
+        { directory: this.#directory, reason: describe(error) },
         'mqtt checkpoint unusable, persistent sessions start anew',
       )
     }
@@ -144,13 +144,12 @@ export class Checkpoint {
         open: [...open.durable()],
       })
       this.#saved = writing
-      if (this.#failed) this.#logger.info({ source: this.#name }, 'mqtt checkpoint written again')
+      if (this.#failed) this.#logger.info({}, 'mqtt checkpoint written again')
       this.#failed = false
     } catch (error) {
       this.#messages += messages
       this.#meter.add('mqtt_checkpoint_failures_total', { source: this.#name })
-      if (!this.#failed)
-        this.#logger.warn({ source: this.#name, reason: describe(error) }, 'mqtt checkpoint cannot be written')
+      if (!this.#failed) this.#logger.warn({ reason: describe(error) }, 'mqtt checkpoint cannot be written')
       this.#failed = true
     }
   }

@@ -53,6 +53,6 @@ export class Refusals {
       return
     }
     this.#logged.set(reason, { atMs: nowMs, unlogged: 0 })
-    this.#logger.warn({ source: this.#name, reason, detail, client, unlogged: last?.unlogged ?? 0 }, 'mqtt refused')
+    this.#logger.warn({ reason, detail, client, unlogged: last?.unlogged ?? 0 }, 'mqtt refused')
   }
 }

@@ -57,7 +57,7 @@ export class MqttBrokerSource implements Source {
   }
 
   async start(intake: Intake, signal: AbortSignal): Promise<void> {
-    const { name, logger } = this.#context
+    const { logger } = this.#context
     try {
       await this.#checkpoint.load(signal)
       const running = this.#assemble(intake)
@@ -66,7 +66,7 @@ export class MqttBrokerSource implements Source {
       await running.listener.listen()
       signal.throwIfAborted()
       this.#become('ok')
-      logger.info({ source: name, address: running.listener.address }, 'mqtt broker listening')
+      logger.info({ address: running.listener.address }, 'mqtt broker listening')
     } catch (error) {
       await this.close()
       this.#become('failed', describe(error))
@@ -118,12 +118,12 @@ export class MqttBrokerSource implements Source {
   }
 
   async #within(timeoutMs: number, what: string, work: Promise<void>): Promise<void> {
-    const { name, logger } = this.#context
+    const { logger } = this.#context
     const late = () => new TidegateError('TG_UNAVAILABLE', `not finished within ${timeoutMs} ms`)
     try {
       await withDeadline(work, timeoutMs, late)
     } catch (error) {
-      logger.warn({ source: name, what, reason: describe(error) }, 'mqtt broker closes without waiting further')
+      logger.warn({ what, reason: describe(error) }, 'mqtt broker closes without waiting further')
     }
   }
 
@@ -165,7 +165,7 @@ export class MqttBrokerSource implements Source {
   }
 
   #brokerEvents(ingest: Ingest): BrokerEvents {
-    const { name, logger } = this.#context
+    const { logger } = this.#context
     return {
       connected: ({ id, clean, conn }) => {
         const { session, present } = this.#sessions.open(id, clean, conn)
@@ -177,9 +177,9 @@ export class MqttBrokerSource implements Source {
         client.conn.open()
         this.#session(client)?.resume()
       },
-      failed: (error) => logger.error({ source: name, reason: describe(error) }, 'mqtt broker failed'),
+      failed: (error) => logger.error({ reason: describe(error) }, 'mqtt broker failed'),
       clientFailed: ({ conn }, error) =>
-        logger.debug({ source: name, client: conn.label, reason: describe(error) }, 'mqtt client failed'),
+        logger.debug({ client: conn.label, reason: describe(error) }, 'mqtt client failed'),
       published: (client, packet, done) => ingest.take(client, packet, done),
       subscribing: (client, filter, qos) => {
         const session = this.#session(client)
