@@ -14,11 +14,10 @@ import { version } from '../ops/version.ts'
 import { builtInPlugins } from '../plugins.ts'
 import { parseArguments } from './arguments.ts'
 import { configOption, configUsage, configuration } from './configuration.ts'
-import { type EmbeddedUpstream, embeddedUpstream } from './embedded-upstream.ts'
+import type { EmbeddedUpstream } from './embedded-upstream.ts'
 import type { Io } from './io.ts'
 import { showStatus } from './run-status.ts'
 import { addressesOf, addressText, serviceStatus } from './run-text.ts'
-import { simulate } from './simulate.ts'
 import { UsageError, type Verb } from './verb.ts'
 
 /** A small house: enough to see something move, little enough to read. */
@@ -49,7 +48,7 @@ export const verb: Verb = {
     const logFormat = stderrFormat(io.env, io.stderr.isTTY === true)
     const logger = createLogger({ level: logLevel, format: logFormat })
     const written = await configuration(values.config, io)
-    const upstream = written.file === undefined ? await embeddedUpstream() : undefined
+    const upstream = written.file === undefined ? await startUpstream() : undefined
     try {
       const config = upstream === undefined ? written : await configuration(undefined, io, upstream.configuration)
       const gateway = new Gateway({
@@ -97,10 +96,17 @@ const runGateway = async ({ gateway, config, logger, upstream, demo }: Running, 
   }
 }
 
+// Neither is part of a gateway in service, so neither is loaded before it is asked for.
+const startUpstream = async (): Promise<EmbeddedUpstream> => {
+  const { embeddedUpstream } = await import('./embedded-upstream.ts')
+  return embeddedUpstream()
+}
+
 // A demonstration that fails must not take the gateway with it.
 const simulateOn = async (address: string | undefined, logger: Logger, signal: AbortSignal): Promise<void> => {
   if (address === undefined) return logger.warn({}, 'no mqtt broker to simulate sensors on')
   try {
+    const { simulate } = await import('./simulate.ts')
     await simulate({ url: `mqtt://${address}`, devices: DEMO_DEVICES, rate: DEMO_RATE, signal })
   } catch (error) {
     if (!signal.aborted) logger.warn({ error }, 'simulated sensors stopped')

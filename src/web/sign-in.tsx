@@ -18,7 +18,8 @@ export const SignIn = ({ reason, onToken }: SignInProps) => {
       <form class="panel sign-in" onSubmit={submit}>
         <h2>This gateway asks for a token</h2>
         <p class="note">
-          Its hash stands in <code>api.tokens</code> of the gateway’s configuration. This page forgets it when it is closed.
+          Its hash stands in <code>api.tokens</code> of the gateway’s configuration. This page forgets it when it is
+          closed.
         </p>
         <label for="token">Token</label>
         <input

@@ -9,7 +9,7 @@ import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'
 import { APP_ID, headersOf } from '../properties.ts'
 import { type Posting, Publication } from '../publication.ts'
 import { SinkHealth } from '../sink-health.ts'
-import { AmqpLink, type AmqpMessage } from './link.ts'
+import type { AmqpLink, AmqpMessage } from './link.ts'
 
 /** What the schema of plugin.ts accepts, durations in milliseconds. */
 export interface AmqpConfig {
@@ -46,8 +46,10 @@ export class AmqpSink implements Sink {
     this.#link = undefined
     if (this.#closed) throw new TidegateError('TG_UPSTREAM_UNREACHABLE', `sink '${this.#context.name}' is closed`)
     const { exchange, exchangeType, heartbeat } = this.#config
+    // Loaded here: the ingest thread reads the plug-in for its schema, and must not carry the protocol's library for that.
+    const protocol = await import('./link.ts')
     let link: AmqpLink | undefined
-    link = await AmqpLink.open(
+    link = await protocol.AmqpLink.open(
       {
         settings: this.#settings,
         exchange,

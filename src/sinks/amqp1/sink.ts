@@ -9,7 +9,7 @@ import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'
 import { APP_ID, headersOf } from '../properties.ts'
 import { Publication } from '../publication.ts'
 import { SinkHealth } from '../sink-health.ts'
-import { Amqp1Link, type Amqp1Message } from './link.ts'
+import type { Amqp1Link, Amqp1Message } from './link.ts'
 
 /** What the schema of plugin.ts accepts, durations in milliseconds. */
 export interface Amqp1Config {
@@ -46,8 +46,10 @@ export class Amqp1Sink implements Sink {
     this.#link?.destroy()
     this.#link = undefined
     if (this.#closed) throw new TidegateError('TG_UPSTREAM_UNREACHABLE', `sink '${this.#context.name}' is closed`)
+    // Loaded here: the ingest thread reads the plug-in for its schema, and must not carry the protocol's library for that.
+    const protocol = await import('./link.ts')
     let link: Amqp1Link | undefined
-    link = await Amqp1Link.open(
+    link = await protocol.Amqp1Link.open(
       {
         settings: this.#settings,
         address: this.#config.address,
