@@ -69,6 +69,7 @@ export class Gateway {
     const { config, profiles, logger, metrics } = this.#options
     const router = createRouter(profiles)
     const log = await this.#openLog()
+    const piled = log.durable
     signal.throwIfAborted()
 
     const live = new Live({
@@ -88,7 +89,7 @@ export class Gateway {
     this.#apiAddress = (await api.start()).address
     signal.throwIfAborted()
 
-    this.#startForwarding(log)
+    this.#startForwarding(log, piled)
     metrics.beforeText(() => metrics.set('clock_synced', this.#clock.synced() ? 1 : 0))
     for (const part of config.sources) {
       await this.#startSource(part, log, signal)
@@ -195,7 +196,7 @@ export class Gateway {
     }
   }
 
-  #startForwarding(log: Log): void {
+  #startForwarding(log: Log, piled: Seq): void {
     const { config, profiles, logger, logLevel, logFormat, metrics } = this.#options
     if (config.sinks.length === 0) {
       log.settledUpTo(Number.POSITIVE_INFINITY)
@@ -209,6 +210,7 @@ export class Gateway {
         sinks: config.sinks.map(({ name, type, settings }) => ({ name, type, config: settings })),
         plugins: config.gateway.plugins,
         profiles,
+        piled,
         logLevel,
         logFormat,
       },

@@ -3,18 +3,18 @@
 
 import type { Cursor } from '../core/contract.ts'
 
-/** At a gateway's usual pace: 17,000 small writes a day at most. */
+/** At a gateway's usual pace: 17,000 small writes a day at most. The first move after a pause is written at once. */
 const SLOW_FLUSH_MS = 5_000
 /** While it moves fast, so that a crash repeats no more than about this. */
-const FAST_FLUSH_MS = 1_000
-/** Settled since the last flush; more than this is fast. */
+const FAST_FLUSH_MS = 200
+/** Settled since the last flush; more than this is fast. One write of 4 KiB costs little beside so many messages. */
 const FAST_MESSAGES = 2_000
 
 export class CursorFlush {
   readonly #cursor: Cursor
   readonly #onResult: (error: unknown) => void
   #settled = 0
-  #flushedAt = 0
+  #flushedAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
   #fast = false
   #flushing: Promise<void> | undefined
@@ -33,7 +33,8 @@ export class CursorFlush {
     if (this.#timer !== undefined && (!fast || this.#fast)) return
     clearTimeout(this.#timer)
     this.#fast = fast
-    const waitMs = fast ? Math.max(0, this.#flushedAt + FAST_FLUSH_MS - performance.now()) : SLOW_FLUSH_MS
+    const dueAt = this.#flushedAt + (fast ? FAST_FLUSH_MS : SLOW_FLUSH_MS)
+    const waitMs = Math.max(0, dueAt - performance.now())
     this.#timer = setTimeout(() => void this.#flush(), waitMs)
   }
 

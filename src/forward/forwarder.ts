@@ -35,6 +35,8 @@ export interface ForwarderOptions {
   readonly decode: Decode
   /** Newest durable seq, as far as is known. */
   readonly durable: () => Seq
+  /** What is unsettled up to here had piled up before the start: backlog, if it is much. */
+  readonly piled: Seq
   /** Resolves when durable() may have advanced; rejects when the signal aborts. */
   readonly wake: (signal: AbortSignal) => Promise<void>
   readonly deadLetters: DeadLetters
@@ -97,7 +99,7 @@ export class Forwarder {
 
   start(): void {
     // What waited while the gateway was not running is a pile like that of an outage.
-    this.#lanes.split(this.#options.durable())
+    this.#lanes.split(this.#options.piled)
     this.#loop ??= this.#run()
   }
 

@@ -14,6 +14,8 @@ export interface ForwardWorkerData {
   readonly profiles: unknown
   /** Newest durable seq when the thread is started. */
   readonly durable: Seq
+  /** What had piled up before: newest durable seq when the log was opened, or when the thread is started again. */
+  readonly piled: Seq
   readonly logLevel: string
   readonly logFormat: string
 }

@@ -12,6 +12,7 @@ import type { ForwardWorkerData, FromForwardThread, ToForwardThread } from './pr
 export interface ForwardThreadOptions {
   /** The built worker.js, or worker.ts under a loader. */
   readonly entry: URL
+  /** `piled`: as it was when the log was opened; what came since then is fresh, however long the thread takes to start. */
   readonly data: Omit<ForwardWorkerData, 'durable'>
   readonly durable: () => Seq
   readonly clock: Clock
@@ -69,7 +70,7 @@ export class ForwardThread {
     if (this.#worker !== undefined || this.#stopping || this.#options.data.sinks.length === 0) return
     const { entry, data, durable, maxHeapMegabytes = DEFAULT_MAX_HEAP_MEGABYTES } = this.#options
     this.#startedAtMs = performance.now()
-    const workerData: ForwardWorkerData = { ...data, durable: durable() }
+    const workerData: ForwardWorkerData = { ...data, durable: durable(), ...(this.#deaths > 0 && { piled: durable() }) }
     const worker = new Worker(entry, {
       name: 'forward',
       workerData,

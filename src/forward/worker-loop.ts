@@ -117,6 +117,7 @@ const createForwarder = async (
     reader: await parts.openReader(() => durable.seq),
     decode,
     durable: () => durable.seq,
+    piled: data.piled,
     wake: (signal) => durable.wake(signal),
     deadLetters,
     clock,

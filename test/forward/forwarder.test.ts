@@ -332,6 +332,22 @@ test('after an outage fresh messages go first, and the backlog drains beside the
   )
 })
 
+test('what came after the start is fresh and in order, however much it is and however late the sink begins', async (t) => {
+  const sink = scripted()
+  const log = memoryLog()
+  for (let index = 0; index < 3_000; index++) log.append(message('a', '1'))
+  await until('durable', () => log.durable === 3_000)
+  const { forwarder, settled } = await forwarding(t, sink, { log, piled: 0, lanes: { splitMessages: 1_000 } })
+  forwarder.start()
+  await settled()
+  t.ok(sink.batches.every(({ lane }) => lane === 'fresh'))
+  const seqs = sink.batches.flatMap(seqsOf)
+  t.same(
+    seqs,
+    seqs.map((_, index) => index + 1),
+  )
+})
+
 test('a sink that fails at random never loses and never reorders within a lane', async (t) => {
   let seed = 20_261_120
   const random = () => {

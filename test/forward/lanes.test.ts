@@ -69,23 +69,27 @@ test('outages during a drain add ranges up to a bound; beyond it the pile stays 
   t.equal(cursor.unsettled.length, 3)
 })
 
-test('a cursor that moves slowly is flushed seldom, one that moves fast within a second, and always at the end', async (t) => {
+test('a cursor is flushed at once after a pause, seldom while it moves slowly, soon while it moves fast, and at the end', async (t) => {
   const cursor = memoryCursor()
   const results: unknown[] = []
   const flush = new CursorFlush(cursor, (error) => results.push(error))
   cursor.settle(1, 10)
   flush.moved(10)
-  cursor.settle(11, 5_000)
-  flush.moved(4_990)
-  await until('it is flushed', () => cursor.flushes === 1, 1_500)
+  await until('the first move is flushed', () => cursor.flushes === 1, 1_500)
+  cursor.settle(11, 20)
+  flush.moved(10)
+  t.equal(cursor.flushes, 1, 'a slow one waits')
+  cursor.settle(21, 5_000)
+  flush.moved(4_980)
+  await until('a fast one is flushed', () => cursor.flushes === 2, 1_500)
   cursor.settle(5_001, 5_001)
   flush.moved(1)
-  t.equal(cursor.flushes, 1)
-  await flush.close()
   t.equal(cursor.flushes, 2)
+  await flush.close()
+  t.equal(cursor.flushes, 3)
   t.same(cursor.flushed, cursor.unsettled)
   await flush.close()
-  t.same(results, [undefined, undefined])
+  t.same(results, [undefined, undefined, undefined])
 })
 
 test('a flush that fails is told and tried again', async (t) => {

@@ -21,6 +21,7 @@ const startThread = async (t: Test, sinks: readonly { name: string; type: string
       sinks,
       plugins: [],
       profiles: [],
+      piled: seq,
       logLevel: 'info',
       logFormat: 'json',
     },

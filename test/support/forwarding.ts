@@ -84,6 +84,7 @@ export const forwarding = async (
     reader: log.reader(),
     decode: decodeNumber,
     durable: () => log.durable,
+    piled: log.durable,
     wake: (signal) => durable.wake(signal),
     deadLetters: new DeadLetters({ directory: join(directory, 'dead-letters'), clock: realClock, logger, meter }),
     clock: realClock,
