@@ -126,7 +126,10 @@ export interface Decodable {
   readonly receivedAt: UnixMs
 }
 
-/** Pure and synchronous. Throws DecodeError (core/errors.ts) and nothing else. */
+/**
+ * Pure and synchronous. Throws DecodeError (core/errors.ts) and nothing else.
+ * @public
+ */
 export interface Decoder {
   decode(message: Decodable): readonly Reading[]
 }

@@ -3,7 +3,7 @@
 /** Bytes of UTF-8 that a Topic Name or Topic Filter may have ([MQTT-4.7.3-3]). */
 const MAX_TOPIC_BYTES = 65_535
 /** Deeper names are refused: matching walks the levels, and no sensor needs more. */
-export const MAX_TOPIC_LEVELS = 128
+const MAX_TOPIC_LEVELS = 128
 
 /** Why the text is not a Topic Name, or undefined when it is one. */
 export const topicNameFault = (topic: string): string | undefined => {

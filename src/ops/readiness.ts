@@ -5,7 +5,7 @@ import type { Health } from '../core/contract.ts'
 import type { StatusReport } from '../core/status.ts'
 
 /** How long a sink may be without its upstream before the gateway calls itself not ready. */
-export const SINK_GRACE_MS = 30_000
+const SINK_GRACE_MS = 30_000
 
 /** One line for each thing that is wrong; empty when all is well. */
 export const unreadiness = (

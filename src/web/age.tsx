@@ -18,7 +18,7 @@ export const setClockOffset = (offsetMs: number): void => {
   if (turned) refreshAges()
 }
 
-export const gatewayNow = (): number => Date.now() + clockOffsetMs
+const gatewayNow = (): number => Date.now() + clockOffsetMs
 
 export const startAges = (): void => {
   setInterval(() => {

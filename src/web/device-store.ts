@@ -12,7 +12,7 @@ const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' })
 const byName = (a: string, b: string): number => collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0)
 
 /** Twice what a gateway keeps by default. A page that is open for weeks must not outgrow the phone: beyond, it starts over. */
-export const STORE_LIMITS = { devices: 20_000, values: 100_000 }
+const STORE_LIMITS = { devices: 20_000, values: 100_000 }
 
 export class Device {
   readonly name: string

@@ -3,7 +3,7 @@
 import type { Decodable, Decoding, Reading } from '../../src/core/contract.ts'
 import type { DeviceProfile, ProfileRule } from '../../src/core/profile.ts'
 
-export const ARRIVAL = Date.UTC(2026, 10, 20, 10)
+const ARRIVAL = Date.UTC(2026, 10, 20, 10)
 
 export const messageOn = (topic: string, payload: string | Buffer): Decodable => ({
   topic,

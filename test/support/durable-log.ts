@@ -57,7 +57,7 @@ export const readAll = async (reader: LogReader, after: Seq = 0, entries = 100) 
 }
 
 /** Payloads of the messages, marks left out. */
-export const textsOf = (entries: readonly Entry[]): string[] =>
+const textsOf = (entries: readonly Entry[]): string[] =>
   entries.filter(({ kind }) => kind === 'message').map(({ payload }) => payload.toString())
 
 export const lossMarks = (entries: readonly Entry[]): unknown[] =>
