@@ -8,7 +8,7 @@ import type { ApiServer } from './api/server.ts'
 import { createServer } from './api/server.ts'
 import type { Config, PartConfig } from './config/config.ts'
 import type { Command, Entry, Log, Seq, Source } from './core/contract.ts'
-import { describe, TidegateError } from './core/errors.ts'
+import { TidegateError } from './core/errors.ts'
 import type { DeviceProfile } from './core/profile.ts'
 import type { SourceStatus, StatusReport } from './core/status.ts'
 import { createRouter } from './decode/router.ts'
@@ -144,13 +144,7 @@ export class Gateway {
   async #openLog(): Promise<Log> {
     const { config, logger, metrics } = this.#options
     const { data, id } = config.gateway
-    try {
-      await mkdir(data, { recursive: true, mode: 0o750 })
-    } catch (error) {
-      throw new TidegateError('TG_DATA_UNUSABLE', `${data} (gateway.data) cannot be created: ${describe(error)}`, {
-        cause: error,
-      })
-    }
+    await makeDirectory(data, `${data} (gateway.data)`)
     this.#log = await openLog({
       ...config.log,
       directory: data,
@@ -228,7 +222,7 @@ export class Gateway {
   async #startSource(part: PartConfig, log: Log, signal: AbortSignal): Promise<void> {
     const { config, logger, metrics } = this.#options
     const directory = join(config.gateway.data, 'sources', part.name)
-    await mkdir(directory, { recursive: true, mode: 0o750 })
+    await makeDirectory(directory, `${directory} (for sources[${part.name}])`)
     const plugin = await sourcePlugin(part.type, config.gateway.plugins)
     const source = plugin.create(part.settings, {
       name: part.name,
@@ -257,6 +251,14 @@ export class Gateway {
     if (found?.source.send === undefined)
       throw new TidegateError('TG_COMMAND_UNDELIVERABLE', `no source reaches the device '${command.device}'`)
     await found.source.send(command)
+  }
+}
+
+const makeDirectory = async (path: string, name: string): Promise<void> => {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o750 })
+  } catch (error) {
+    throw new TidegateError('TG_DATA_UNUSABLE', `${name} cannot be created`, { cause: error })
   }
 }
 

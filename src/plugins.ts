@@ -1,6 +1,7 @@
 // The one table of built-in plug-ins, and the loader of third-party ones. Both give the same thing: a module that exports
 // `plugin`. Each is imported only when a configuration names it, so that what is not used costs neither time nor memory.
 
+import { existsSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import type { Plugin, SinkPlugin, SourcePlugin } from './core/contract.ts'
 import { describe, TidegateError } from './core/errors.ts'
@@ -23,9 +24,11 @@ export const loadPlugin = async (path: string): Promise<Plugin> => {
   try {
     exported = await import(pathToFileURL(path).href)
   } catch (error) {
-    throw new TidegateError('TG_PLUGIN', `${path} cannot be loaded: ${describe(error)}`, { cause: error })
+    const reason = existsSync(path) ? describe(error) : 'it does not exist'
+    throw new TidegateError('TG_PLUGIN', `${path} cannot be loaded: ${reason}`)
   }
-  const plugin = exported instanceof Object && 'plugin' in exported ? exported.plugin : undefined
+  // A module's namespace has no prototype: it is no instance of Object.
+  const plugin = typeof exported === 'object' && exported !== null && 'plugin' in exported ? exported.plugin : undefined
   if (!isPlugin(plugin))
     throw new TidegateError('TG_PLUGIN', `${path} does not export a plugin with kind, type, schema and create`)
   return plugin
@@ -56,12 +59,14 @@ const find = async (kind: Plugin['kind'], type: string, files: readonly string[]
 }
 
 const isPlugin = (value: unknown): value is Plugin =>
-  value instanceof Object &&
+  typeof value === 'object' &&
+  value !== null &&
   'kind' in value &&
   (value.kind === 'source' || value.kind === 'sink') &&
   'type' in value &&
   typeof value.type === 'string' &&
   'schema' in value &&
-  value.schema instanceof Object &&
+  typeof value.schema === 'object' &&
+  value.schema !== null &&
   'create' in value &&
   typeof value.create === 'function'

@@ -6,6 +6,7 @@ import type { Message, Reading, Seq } from '../core/contract.ts'
 import { TidegateError } from '../core/errors.ts'
 import { isSenmlPack, resolveSenml } from '../core/senml.ts'
 import { withDeadline } from '../core/time.ts'
+import { parseJson, quoteLargeIntegers } from '../decode/json-text.ts'
 import type { ApiContext } from './context.ts'
 import { packOf, readingsFrom } from './posted-readings.ts'
 import { badRequest } from './problem.ts'
@@ -45,11 +46,11 @@ const deliver = async ({ options: { intake, meter } }: ApiContext, message: Mess
 }
 
 const messageFrom = (request: FastifyRequest, { options }: ApiContext): Message => {
-  const { bytes, value } = parseBody(request.body)
+  const { bytes, text, value } = parseBody(request.body)
   const receivedAt = options.clock.wallMs()
   const declared = (request.headers['content-type'] ?? '').toLowerCase().startsWith(SENML)
   const isPack = declared || isSenmlPack(value)
-  const expected = isPack ? resolveSenml(value, SOURCE, receivedAt) : readingsFrom(value)
+  const expected = isPack ? resolveSenml(value, SOURCE, receivedAt) : readingsFrom(exact(text, value))
   if (expected.length === 0) throw badRequest('the request holds no reading')
   const payload = isPack ? bytes : Buffer.from(packOf(expected))
   // The log holds messages, not readings: what a reader will make of this one has to be what was posted.
@@ -58,6 +59,12 @@ const messageFrom = (request: FastifyRequest, { options }: ApiContext): Message 
   if (!sameReadings(readings, expected))
     throw badRequest(`a device profile for the topic '${SOURCE}' makes something else of these readings`)
   return { topic: SOURCE, payload, source: SOURCE, qos: 1, retain: false }
+}
+
+/** The value with integers beyond 2^53 as text, as the decoders of other sources give them out. */
+const exact = (text: string, value: unknown): unknown => {
+  const quoted = quoteLargeIntegers(text)
+  return quoted === text ? value : parseJson(quoted)
 }
 
 const sameReadings = (some: readonly Reading[], others: readonly Reading[]): boolean =>

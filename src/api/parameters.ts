@@ -113,5 +113,11 @@ export const timeFrom = (text: string): UnixMs | undefined => {
   const [, date, time = '00:00', zone = 'Z'] = match
   // In a query string the + of a zone arrives as a space.
   const ms = Date.parse(`${date}T${time}${zone.replace(' ', '+').toUpperCase()}`)
-  return Number.isNaN(ms) ? undefined : ms
+  return Number.isNaN(ms) || !isCalendarDate(date) ? undefined : ms
+}
+
+/** Date.parse takes the 31st of any month and moves it. */
+const isCalendarDate = (date: string | undefined): boolean => {
+  const ms = Date.parse(`${date}T00:00Z`)
+  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 10) === date
 }

@@ -7,7 +7,7 @@ export const MAX_BODY_BYTES = 2 ** 20
 
 export const BODY_TYPES = ['application/json', 'application/senml+json']
 
-export const parseBody = (body: unknown): { bytes: Buffer; value: unknown } => {
+export const parseBody = (body: unknown): { bytes: Buffer; text: string; value: unknown } => {
   if (!Buffer.isBuffer(body) || body.length === 0) throw badRequest('the request has no body')
   let text: string
   try {
@@ -16,7 +16,7 @@ export const parseBody = (body: unknown): { bytes: Buffer; value: unknown } => {
     throw badRequest('the body is not valid UTF-8')
   }
   try {
-    return { bytes: body, value: JSON.parse(text) }
+    return { bytes: body, text, value: JSON.parse(text) }
   } catch (error) {
     throw badRequest(`the body is not valid JSON: ${error instanceof Error ? error.message.slice(0, 120) : ''}`)
   }

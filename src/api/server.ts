@@ -160,10 +160,11 @@ const createTlsServer = (settings: ServerOptions, listener: RequestListener): Se
 
 const register = async (app: FastifyInstance, context: ApiContext): Promise<void> => {
   const methods = new Map<string, Set<string>>()
-  app.addHook('onRoute', ({ method, url }) => {
-    const known = methods.get(url) ?? new Set()
-    for (const one of [method].flat()) known.add(one)
-    methods.set(url, known)
+  app.addHook('onRoute', (route) => {
+    const known = methods.get(route.url) ?? new Set()
+    for (const one of [route.method].flat()) known.add(one)
+    methods.set(route.url, known)
+    if (route.method === 'HEAD') route.onSend = [...[route.onSend ?? []].flat(), dropEmptyLength]
   })
   registerReadings(app, context)
   registerIngest(app, context)
@@ -185,6 +186,11 @@ const register = async (app: FastifyInstance, context: ApiContext): Promise<void
     // Before the body is read: it does not matter what it is.
     app.route({ method: others, url, onRequest: refuse, handler: refuse })
   }
+}
+
+/** fastify says content-length 0 to a HEAD without a body; with 204 and 304 that would be wrong (RFC 9110, 8.6). */
+const dropEmptyLength = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  if (reply.statusCode === 204 || reply.statusCode === 304) reply.removeHeader('content-length')
 }
 
 /** Host, origin, token, in this order: the first two concern browsers, which must not even learn whether a token is right. */

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import type { Decoding, Reading } from '../core/contract.ts'
-import { describe, TidegateError } from '../core/errors.ts'
+import { TidegateError } from '../core/errors.ts'
 import { topicNameFault } from '../core/topic.ts'
 import { createRouter, type Router } from '../decode/router.ts'
 import { parseArguments } from './arguments.ts'
@@ -102,7 +102,7 @@ const readPayload = async (file: string): Promise<Buffer> => {
   try {
     return await readFile(file)
   } catch (error) {
-    throw new TidegateError('TG_NOT_FOUND', `the payload cannot be read: ${describe(error)}`, { cause: error })
+    throw new TidegateError('TG_NOT_FOUND', 'the payload cannot be read', { cause: error })
   }
 }
 

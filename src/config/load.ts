@@ -93,7 +93,7 @@ const allPlugins = async (written: unknown, base: string, { plugins, loadPlugin 
     try {
       loaded.push(await loadPlugin(resolve(base, path)))
     } catch (error) {
-      report(`plug-in ${path} cannot be loaded: ${describe(error)}`)
+      report(`plug-in ${path}: ${describe(error)}`)
     }
   }
   return { plugins: [...plugins, ...loaded], findings }

@@ -106,8 +106,10 @@ export class DecodeError extends TidegateError {
 export const systemCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
-/** One line about anything that was thrown, causes included. */
+/** One line about anything that was thrown, with its causes as far as the message does not hold them already. */
 export const describe = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error)
-  return error.cause === undefined ? error.message : `${error.message}: ${describe(error.cause)}`
+  if (error.cause === undefined) return error.message
+  const cause = describe(error.cause)
+  return error.message.includes(cause) ? error.message : `${error.message}: ${cause}`
 }

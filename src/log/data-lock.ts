@@ -21,9 +21,7 @@ export const lockData = async (
       const holder = await holderOf(handle)
       throw new TidegateError('TG_DATA_LOCKED', `${directory} is in use by ${holder}`)
     }
-    const text = Buffer.from(`${pid}\n`)
-    await handle.truncate(0)
-    await writeFully(handle, text, 0, text.length, 0)
+    await sign(handle)
     return handle
   } catch (error) {
     await handle.close().catch(() => undefined)
@@ -41,6 +39,16 @@ const openLockFile = async (fileSystem: FileSystem, directory: string): Promise<
     return await fileSystem.open(join(directory, 'log', 'lock'), 'create')
   } catch (error) {
     throw new TidegateError('TG_DATA_UNUSABLE', `${directory}: ${describe(error)}`, { cause: error })
+  }
+}
+
+// In place, since a full disk may have no block for it again. The lock holds without it: then nobody is named, for no wrong one.
+const sign = async (handle: FileHandle): Promise<void> => {
+  const text = Buffer.from(`${pid}\n`.padEnd(MAX_PID_BYTES))
+  try {
+    await writeFully(handle, text, 0, text.length, 0)
+  } catch {
+    await handle.truncate(0)
   }
 }
 

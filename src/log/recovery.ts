@@ -47,7 +47,10 @@ export const recoverLog = async (options: RecoveryOptions): Promise<Recovered> =
   const segments: SegmentFacts[] = []
   const marks: LossMark[] = []
   let logId: string | undefined
-  let last: Seq = 0
+  // What lay before the oldest segment is retention's, and nobody's loss.
+  let last: Seq = (names[0] ?? 1) - 1
+  /** Newest seq that an earlier start may have given or passed over. */
+  let given: Seq = last
   let clean = true
   for (const [index, first] of names.entries()) {
     const until = names[index + 1] ?? Number.POSITIVE_INFINITY
@@ -56,6 +59,7 @@ export const recoverLog = async (options: RecoveryOptions): Promise<Recovered> =
       const hidden = await setAside(options, directory, first, until)
       if (hidden > 0) marks.push(unreadableMark(first, first + hidden - 1, wallMs()))
       last = Math.max(last, first + hidden - 1)
+      given = Math.max(given, last)
       clean = false
       continue
     }
@@ -63,14 +67,16 @@ export const recoverLog = async (options: RecoveryOptions): Promise<Recovered> =
     for (const { first: from, last: to } of found.lost)
       marks.push({ first: from, last: to, count: to - from + 1, reason: 'corrupt', time: wallMs() })
     segments.push(found.facts)
-    last = Math.max(last, found.facts.last)
+    // A start that was killed before its first commit leaves nothing but the name: the mark for what it skipped is still owed.
+    if (found.facts.last >= first) last = Math.max(last, found.facts.last)
+    given = Math.max(given, first - 1, last)
     clean = found.sealedBy === 'closed'
   }
   const settled = await highestCursor(options)
-  const skipped = Math.max(clean ? last : last + UNCLEAN_SKIP, settled)
+  const skipped = Math.max(clean ? given : given + UNCLEAN_SKIP, settled)
   // First of all marks: readers look for the reason of a hole in the entry behind it.
-  if (skipped > last) marks.unshift(skipMark(last + 1, skipped, clean, wallMs()))
-  if (skipped > last) logger.warn({ lastSeq: last, nextSeq: skipped + 1, clean }, 'seqs are skipped')
+  if (skipped > given) marks.unshift(skipMark(last + 1, skipped, clean, wallMs()))
+  if (skipped > given) logger.warn({ lastSeq: last, nextSeq: skipped + 1, clean }, 'seqs are skipped')
   return { logId, segments, last, next: skipped + 1, marks, hasSpare }
 }
 

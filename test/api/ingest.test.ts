@@ -30,6 +30,33 @@ test('posted readings come out with exactly their device, name, value, unit and 
   t.equal(kept[6].time, '2026-11-20T09:00:00.001Z')
 })
 
+test('an integer that no double holds stays text with all its digits, as it does over MQTT', async (t) => {
+  const { publish, url } = await startApi(t)
+  await publish('meter', '{"over mqtt":1152921504606846977}')
+  const body =
+    '[{"device":"meter","name":"over http","value":1152921504606846977},{"device":"meter","name":"n","value":1}]'
+  t.equal((await post(url, body)).status, 201)
+  const { readings } = await (await fetch(`${url}/api/v1/readings`)).json()
+  t.strictSame(
+    readings.map(({ value }: { value: unknown }) => value),
+    ['1152921504606846977', '1152921504606846977', 1],
+  )
+})
+
+test('a day that is in no calendar is refused, not moved', async (t) => {
+  const { url } = await startApi(t)
+  for (const time of [
+    '2026-02-31T10:00:00Z',
+    '2026-02-29',
+    '2026-13-01',
+    '2026-11-20T24:30:00Z',
+    '2026-11-20T10:60:00Z',
+  ])
+    t.equal((await post(url, { device: 'a', name: 'b', value: 1, time })).status, 400, time)
+  for (const time of ['2028-02-29T23:59:59.999+14:00', '2026-11-20', '2026-01-01T00:30:00-09:30'])
+    t.equal((await post(url, { device: 'a', name: 'b', value: 1, time })).status, 201, time)
+})
+
 test('one reading is taken as it is, and so is what the gateway itself gave out', async (t) => {
   const { url } = await startApi(t)
   t.equal((await post(url, { device: 'a', name: 'b', value: 1 })).status, 201)

@@ -70,7 +70,12 @@ test('polling with an entity tag costs no body until something that matches chan
   t.equal(head.headers.get('etag'), etag)
   t.ok(Number(head.headers.get('content-length')) > 20)
   t.equal(await head.text(), '')
-  t.equal((await poll(etag, 'HEAD')).status, 304)
+  const unchanged = await poll(etag, 'HEAD')
+  t.equal(unchanged.status, 304)
+  t.equal(unchanged.headers.get('content-length'), null, 'it would be that of the whole answer')
+  const nothing = await fetch(`${url}/api/v1/readings?after=2`, { method: 'HEAD' })
+  t.equal(nothing.status, 204)
+  t.equal(nothing.headers.get('content-length'), null)
 
   await publish('house/attic/temperature', '21')
   const changed = await poll(etag)

@@ -47,7 +47,8 @@ test('the payload comes from a file, and the device of one level from the source
   t.match(JSON.parse(out), { device: 'house', readings: [{ value: 21.5 }] })
   const missing = await run(['-t', 'x', '--file', join(directory, 'none')])
   t.equal(missing.code, 1)
-  t.match(missing.err, /the payload cannot be read/)
+  t.match(missing.err, /the payload cannot be read: ENOENT/)
+  t.equal(missing.err.split('ENOENT').length, 2, 'the cause is named once')
 })
 
 test('a faulty payload is exit code 1, and cannot drive the terminal', async (t) => {

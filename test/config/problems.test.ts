@@ -202,7 +202,7 @@ test('a plug-in that cannot be loaded is a problem of the line that names it', a
     files: { 'own.js': '' },
     loadPlugin: () => Promise.reject(new Error('it exports no plugin')),
   })
-  t.strictSame(problems, ['1:22: plug-in own.js cannot be loaded: it exports no plugin'])
+  t.strictSame(problems, ['1:22: plug-in own.js: it exports no plugin'])
 })
 
 test('a choice between forms complains about the form that was meant', async (t) => {

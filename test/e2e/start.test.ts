@@ -1,5 +1,7 @@
 // Starting and not being able to, and being told to stop while starting.
 
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { test } from 'tap'
 import { Publisher } from '../support/broker-clients.ts'
@@ -37,6 +39,20 @@ test('a second gateway on the same data directory refuses to start, and the firs
   const publisher = await Publisher.open({ port: first.mqttPort, clientId: 'after' })
   t.teardown(() => publisher.close())
   await publisher.publish('still/here', '1')
+})
+
+test('a place in the data directory that cannot be used ends the start with one line that names it', async (t) => {
+  for (const place of ['', 'log', 'sources']) {
+    const gateway = await prepareGateway(t)
+    await gateway.writeConfig()
+    if (place !== '') await mkdir(gateway.data)
+    await writeFile(join(gateway.data, place), 'not a directory')
+    const exit = await gateway.launch()
+    t.equal(exit.code, 1, place)
+    t.match(gateway.output, join(gateway.data, place), place)
+    t.match(gateway.output, /^tidegate: .*TG_DATA_UNUSABLE/m, place)
+    t.notMatch(gateway.output, 'please report it', place)
+  }
 })
 
 test('a killed gateway leaves no lock behind', async (t) => {

@@ -191,3 +191,25 @@ test('what was acknowledged around failed syncs is there after a kill', async (t
   }
   t.ok((await readFile(join(directory, 'log', segmentName(1)))).length > 0)
 })
+
+test('a log that opens on a full disk after a kill, and closes before there is room, ends without a fault', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const killed = await openTestLog(t, directory)
+  await appendAll(killed, ['1', '2'])
+  const copy = await killedNow(directory)
+  t.teardown(() => rm(copy, { recursive: true, force: true }))
+  const faults: unknown[] = []
+  const onFault = (fault: unknown) => faults.push(fault)
+  process.on('unhandledRejection', onFault)
+  t.teardown(async () => void process.off('unhandledRejection', onFault))
+  const disk = faultyDisk()
+  disk.fail('write', 'ENOSPC', { times: Number.POSITIVE_INFINITY })
+  const log = await openTestLog(t, copy, { fileSystem: disk })
+  t.equal(log.info().state, 'refusing')
+  await log.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(faults, [])
+  disk.heal()
+  const again = await openTestLog(t, copy)
+  t.strictSame((await readAll(again.reader())).texts, ['1', '2'])
+})

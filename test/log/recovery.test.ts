@@ -249,3 +249,21 @@ test('the log keeps its identity over restarts and kills', async (t) => {
   }
   t.equal(ids.size, 1)
 })
+
+test('kills between a start and its first commit leave skipped seqs, never a hole that looks like damage', async (t) => {
+  const killed = await threeBlocks(t)
+  for (let kill = 0; kill < 3; kill++) {
+    const log = await openTestLog(t, killed)
+    await log.close()
+    // As a kill leaves it that comes when the new segment has its name and the mark is not written yet.
+    const newest = (await readdir(join(killed, 'log'))).filter((name) => name.endsWith('.seg')).sort()
+    await truncate(join(killed, 'log', newest.at(-1) ?? ''), SEGMENT_HEADER_BYTES)
+  }
+  const log = await openTestLog(t, killed)
+  const { texts: found, entries, gaps } = await readAll(log.reader())
+  t.strictSame(found, ['1', '2', '3', '4', '5', '6'])
+  const last = entries.at(-1)?.seq ?? 0
+  t.ok(last > 6 + 3 * SKIP, 'no seq is given twice')
+  t.match(lossMarks(entries), [{ first: 7, last: last - 1, count: 0, reason: 'unclean-stop' }])
+  t.strictSame(gaps, [{ first: 7, last: last - 1, reason: 'unclean-stop' }])
+})

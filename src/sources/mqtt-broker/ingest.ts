@@ -7,9 +7,13 @@ import type { Intake, Message, Meter, Origin, Seq } from '../../core/contract.ts
 import { describe, TidegateError } from '../../core/errors.ts'
 import type { Owed } from './acknowledgements.ts'
 import type { BrokerClient, Done } from './broker-events.ts'
+import { MAX_WAITING_WILL_BYTES } from './limits.ts'
 import { clientHash, type OpenPublish, type OpenPublishes, publishCrc } from './open-publishes.ts'
 import type { Publication } from './packet.ts'
 import type { Refusals } from './refusal.ts'
+
+/** Beyond its topic and payload, a waiting will keeps about this much of its client in memory. */
+const WILL_OVERHEAD_BYTES = 16 * 1024
 
 /** One PUBLISH from its arrival to its acknowledgement. */
 interface Arrival extends Owed {
@@ -41,6 +45,7 @@ export class Ingest {
   /** What arrived while the log was full, in order. */
   #waiting: Arrival[] = []
   #head = 0
+  #waitingWillBytes = 0
   #full = false
   #closed = false
   /** Appended and not settled. */
@@ -72,6 +77,7 @@ export class Ingest {
     this.#closed = true
     this.#waiting = []
     this.#head = 0
+    this.#waitingWillBytes = 0
   }
 
   /** A PUBLISH, or the will of the client. `done` is called in order; with an error aedes closes the client. */
@@ -92,8 +98,19 @@ export class Ingest {
     }
     if (!isWill) client.conn.hold()
     if (arrival.isAcknowledged) client.conn.acknowledgements.add(arrival)
-    if (this.#full || this.#waiting.length > 0) this.#waiting.push(arrival)
-    else this.#append(arrival)
+    if (!this.#full && this.#waiting.length === 0) this.#append(arrival)
+    else if (isWill && this.#waitingWillBytes + willBytes(packet) > MAX_WAITING_WILL_BYTES) this.#refuseWill(arrival)
+    else {
+      if (isWill) this.#waitingWillBytes += willBytes(packet)
+      this.#waiting.push(arrival)
+    }
+  }
+
+  // Nothing holds back a will: the connection that sent it has ended, and the next one brings another.
+  #refuseWill({ client, done }: Arrival): void {
+    const error = new TidegateError('TG_LOG_WRITE', 'too many wills wait for the log')
+    this.#parts.refusals.count('log', error.message, client.conn.label)
+    done(error)
   }
 
   #append(arrival: Arrival): void {
@@ -110,7 +127,7 @@ export class Ingest {
     if (isRetransmission && known.state !== 'lost') {
       this.#parts.meter.add('mqtt_retransmissions_total', { source: this.#parts.source })
       if (known.state === 'durable') this.#settle(arrival, undefined)
-      else known.waiting.push((error) => this.#settle(arrival, error))
+      else known.wait({ connection: client.conn, settle: (error) => this.#settle(arrival, error) })
       return
     }
     this.#store(arrival, origin, this.#parts.open.open(origin, crc), !isRetransmission)
@@ -136,11 +153,8 @@ export class Ingest {
 
   #settled(arrival: Arrival, open: OpenPublish | undefined, error: TidegateError | undefined, seq: Seq): void {
     this.#countSettled(error, seq)
-    if (open !== undefined) {
-      open.state = error === undefined ? 'durable' : 'lost'
-      this.#settle(arrival, error)
-      for (const settle of open.waiting.splice(0)) settle(error)
-    } else this.#settle(arrival, error)
+    this.#settle(arrival, error)
+    open?.finish(error)
     this.#tellDrained()
   }
 
@@ -191,6 +205,7 @@ export class Ingest {
       const arrival = this.#waiting[this.#head]
       if (arrival === undefined) break
       this.#head++
+      if (arrival.isWill) this.#waitingWillBytes -= willBytes(arrival.packet)
       this.#append(arrival)
     }
     if (this.#head < this.#waiting.length) return
@@ -224,3 +239,5 @@ export class Ingest {
 }
 
 const payloadOf = ({ payload }: PublishPacket): Buffer => (typeof payload === 'string' ? Buffer.from(payload) : payload)
+
+const willBytes = ({ topic, payload }: PublishPacket): number => topic.length + payload.length + WILL_OVERHEAD_BYTES

@@ -43,8 +43,10 @@ export const MAX_HANDSHAKE_BYTES = 8 * MIB
 
 /** More subscriptions than any dashboard makes. */
 export const MAX_SUBSCRIPTIONS = 1_000
-/** Levels of all Topic Filters of all clients, some 300 bytes each. */
+/** Levels of all Topic Filters of all clients, some 300 bytes each besides their text. */
 export const MAX_FILTER_LEVELS = 200_000
+/** Texts of all Topic Filters of all clients, and what a subscription takes besides: some 100,000 ordinary ones. */
+export const MAX_FILTER_BYTES = 32 * MIB
 /** Disconnected persistent sessions; the one that left first goes. */
 export const MAX_OFFLINE_SESSIONS = 1_000
 /** QoS 1 and 2 messages that wait for one client; the oldest goes. */
@@ -58,6 +60,8 @@ export const MAX_OUTGOING_IN_FLIGHT = 100
 export const MAX_OPEN_PER_CLIENT = 10_000
 /** The same over all clients; the oldest is forgotten, so its retransmission would be stored again. */
 export const MAX_OPEN_TOTAL = 100_000
+/** Wills that wait while the log is full, with what is kept of their clients: whoever comes and goes leaves one each time. */
+export const MAX_WAITING_WILL_BYTES = 16 * MIB
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Retained messages: all of them are in memory and in the checkpoint.

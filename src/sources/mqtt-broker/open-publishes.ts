@@ -7,15 +7,46 @@ import { crc32 } from 'node:zlib'
 import type { Origin } from '../../core/contract.ts'
 import { MAX_OPEN_TOTAL } from './limits.ts'
 
-export interface OpenPublish {
+/** A retransmission that waits for the first to be durable. */
+export interface Retransmission {
+  readonly connection: { readonly destroyed: boolean }
+  readonly settle: (error: Error | undefined) => void
+}
+
+export class OpenPublish {
   /** CRC-32 of topic and payload. */
   readonly crc: number
   /** 'lost': the log failed it; it was passed on to subscribers already, and is stored when it comes again. */
   state: 'pending' | 'durable' | 'lost'
   /** PUBREL has certainly not come. */
   certain: boolean
-  /** Retransmissions that wait for it to be durable. */
-  readonly waiting: ((error: Error | undefined) => void)[]
+  #waiting: Retransmission[] = []
+
+  constructor(crc: number, state: OpenPublish['state'], certain: boolean) {
+    this.crc = crc
+    this.state = state
+    this.certain = certain
+  }
+
+  /** Retransmissions that wait. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** A client that comes again and again while the disk is full must not add up: its ended connections wait for nothing. */
+  wait(retransmission: Retransmission): void {
+    if (this.#waiting.at(-1)?.connection !== retransmission.connection)
+      this.#waiting = this.#waiting.filter(({ connection }) => !connection.destroyed)
+    this.#waiting.push(retransmission)
+  }
+
+  /** The log has it, or will never have it. */
+  finish(error: Error | undefined): void {
+    this.state = error === undefined ? 'durable' : 'lost'
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { settle } of waiting) settle(error)
+  }
 }
 
 export const clientHash = (clientId: string): number => crc32(clientId)
@@ -41,12 +72,12 @@ export class OpenPublishes {
 
   /** In place of what was open under this packet identifier. */
   open(origin: Origin, crc: number): OpenPublish {
-    return this.#put(origin, { crc, state: 'pending', certain: true, waiting: [] })
+    return this.#put(origin, new OpenPublish(crc, 'pending', true))
   }
 
   /** From the checkpoint or the log. */
   restore(origin: Origin, crc: number): void {
-    this.#put(origin, { crc, state: 'durable', certain: false, waiting: [] })
+    this.#put(origin, new OpenPublish(crc, 'durable', false))
   }
 
   /** The client has begun a clean session. */

@@ -3,7 +3,7 @@
 
 import type { Meter } from '../../core/contract.ts'
 import type { Connection } from './connection.ts'
-import { MAX_OFFLINE_SESSIONS, MAX_QUEUED_BYTES_TOTAL, MAX_SUBSCRIPTIONS } from './limits.ts'
+import { MAX_FILTER_BYTES, MAX_OFFLINE_SESSIONS, MAX_QUEUED_BYTES_TOTAL, MAX_SUBSCRIPTIONS } from './limits.ts'
 import type { Publication, Qos } from './packet.ts'
 import { Routes } from './routes.ts'
 import { Session, type SessionBudget, type Subscription } from './session.ts'
@@ -14,6 +14,9 @@ export interface StoredSession {
   readonly filters: readonly (readonly [filter: string, qos: Qos])[]
 }
 
+/** Beyond the text of its filter, a subscription costs about this much. */
+const SUBSCRIPTION_OVERHEAD_BYTES = 250
+
 export class Sessions {
   readonly #source: string
   readonly #meter: Meter
@@ -23,6 +26,7 @@ export class Sessions {
   readonly #routes = new Routes<Subscription>()
   readonly #maxOffline: number
   #queuedBytes = 0
+  #filterBytes = 0
   #changes = 0
   /** Reused for every publication; empty between two. */
   readonly #matched: Session[] = []
@@ -89,11 +93,16 @@ export class Sessions {
   subscribe(session: Session, filter: string, qos: Qos): boolean {
     const old = session.subscriptions.get(filter)
     if (old?.qos === qos) return true
-    if (old === undefined && session.subscriptions.size >= MAX_SUBSCRIPTIONS) return false
+    if (old === undefined) {
+      if (session.subscriptions.size >= MAX_SUBSCRIPTIONS) return false
+      if (this.#filterBytes + bytesOf(filter) > MAX_FILTER_BYTES) return false
+    }
     const subscription: Subscription = { session, filter, qos }
     if (old !== undefined) this.#routes.remove(filter, old)
+    else this.#filterBytes += bytesOf(filter)
     if (!this.#routes.add(filter, subscription)) {
       session.subscriptions.delete(filter)
+      this.#filterBytes -= bytesOf(filter)
       return false
     }
     session.subscriptions.set(filter, subscription)
@@ -105,6 +114,7 @@ export class Sessions {
     const subscription = session.subscriptions.get(filter)
     if (subscription === undefined) return
     session.subscriptions.delete(filter)
+    this.#filterBytes -= bytesOf(filter)
     this.#routes.remove(filter, subscription)
     if (!session.clean) this.#changes++
   }
@@ -163,7 +173,10 @@ export class Sessions {
   }
 
   #remove(session: Session): void {
-    for (const [filter, subscription] of session.subscriptions) this.#routes.remove(filter, subscription)
+    for (const [filter, subscription] of session.subscriptions) {
+      this.#filterBytes -= bytesOf(filter)
+      this.#routes.remove(filter, subscription)
+    }
     session.subscriptions.clear()
     session.discard()
     this.#offline.delete(session)
@@ -171,3 +184,5 @@ export class Sessions {
     if (!session.clean) this.#changes++
   }
 }
+
+const bytesOf = (filter: string): number => filter.length + SUBSCRIPTION_OVERHEAD_BYTES

@@ -1,5 +1,6 @@
 import { test } from 'tap'
 import { TidegateError } from '../../../src/core/errors.ts'
+import { MAX_WAITING_WILL_BYTES } from '../../../src/sources/mqtt-broker/limits.ts'
 import { connectRaw, packets, roundTrip, startBroker } from '../../support/mqtt-broker.ts'
 import { until } from '../../support/until.ts'
 
@@ -189,4 +190,26 @@ test('while the log is full subscribers are still served', async (t) => {
   t.equal(broker.log.entries.length, 1)
   broker.log.room()
   await subscriber.has('publish', 2)
+})
+
+test('while the log is full, wills of clients that come and go wait in bounded memory, the rest is counted', async (t) => {
+  const broker = await startBroker(t)
+  const filling = await connectRaw(t, broker, { clientId: 'filling' })
+  broker.log.full()
+  filling.send(packets.publish('a', 1, 1))
+  await filling.has('puback')
+  const will = { topic: 'gone', payload: Buffer.alloc(60_000), qos: 1, retain: false }
+  const limit = Math.ceil(MAX_WAITING_WILL_BYTES / will.payload.length)
+  for (let number = 0; number < limit; number++) {
+    const client = await connectRaw(t, broker, { clientId: `flapping ${number}`, will })
+    client.socket.destroy()
+  }
+  await until('wills are refused', () => broker.refused('log') > 0 && broker.health().detail?.['connections'] === 1)
+  const refused = broker.refused('log')
+  broker.log.room()
+  await until('the rest is stored', () => broker.log.entries.length === 1 + limit - refused)
+  t.ok(refused < limit / 2)
+  const last = await connectRaw(t, broker, { clientId: 'flapping', will })
+  last.socket.destroy()
+  await until('there is room for wills again', () => broker.log.entries.length === 2 + limit - refused)
 })

@@ -56,3 +56,21 @@ test('open publications are bounded, the oldest is forgotten', (t) => {
   t.equal(open.size, 2)
   t.end()
 })
+
+test('of the retransmissions that wait for the log, those of connections that have ended are forgotten', (t) => {
+  const open = new OpenPublishes()
+  const publish = open.open({ clientHash: 1, packetId: 1 }, 7)
+  const settled: number[] = []
+  for (let number = 0; number < 100; number++) {
+    const connection = { destroyed: false }
+    const settle = () => settled.push(number)
+    publish.wait({ connection, settle })
+    publish.wait({ connection, settle })
+    t.ok(publish.waiting <= 2)
+    connection.destroyed = number < 99
+  }
+  publish.finish(undefined)
+  t.equal(publish.state, 'durable')
+  t.strictSame(settled, [99, 99])
+  t.end()
+})

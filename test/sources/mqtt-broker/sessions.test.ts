@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 import { type Test, test } from 'tap'
 import { Connection } from '../../../src/sources/mqtt-broker/connection.ts'
+import { MAX_FILTER_BYTES } from '../../../src/sources/mqtt-broker/limits.ts'
 import { Sessions } from '../../../src/sources/mqtt-broker/sessions.ts'
 import { rememberingMeter } from '../../support/context.ts'
 
@@ -82,5 +83,25 @@ test('changes of persistent sessions are told from those of clean ones', (t) => 
   const subscribed = sessions.changes
   sessions.subscribe(kept, 'a', 1)
   t.equal(sessions.changes, subscribed, 'the same subscription again')
+  t.end()
+})
+
+test('the subscriptions of all sessions together are bounded in bytes, however long or alike their filters', (t) => {
+  for (const filterOf of [(index: number) => `${index}/`.padEnd(60_000, 'x'), (index: number) => `${index % 1_000}`]) {
+    const sessions = new Sessions('broker', rememberingMeter())
+    let granted = 0
+    let { session } = sessions.open('client 0', false, connection(t))
+    for (let index = 0; index < 200_000; index++) {
+      if (index % 1_000 === 0) session = sessions.open(`client ${index / 1_000}`, false, connection(t)).session
+      if (!sessions.subscribe(session, filterOf(index), 1)) break
+      granted++
+    }
+    t.ok(granted >= 100 && granted < 150_000, `${granted} were granted`)
+    t.ok(granted * filterOf(1_999).length <= MAX_FILTER_BYTES)
+    session = sessions.open('client 0', false, connection(t)).session
+    sessions.unsubscribe(session, filterOf(0))
+    t.ok(sessions.subscribe(session, filterOf(0), 0), 'what is given back may be used again')
+    t.ok(sessions.subscribe(session, filterOf(0), 2), 'a change of QoS costs nothing')
+  }
   t.end()
 })
