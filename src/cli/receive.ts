@@ -2,7 +2,8 @@
 
 import { EventEmitter, once } from 'node:events'
 import { parseDuration } from '../config/units.ts'
-import { parseAmqpUrl } from '../core/amqp-url.ts'
+import { type AmqpEndpoint, parseAmqpUrl } from '../core/amqp-url.ts'
+import { TidegateError } from '../core/errors.ts'
 import { Completeness } from '../upstream/completeness.ts'
 import { type Delivered, readDelivered } from '../upstream/delivered.ts'
 import { type ReceivingFrom, receive } from '../upstream/receiving.ts'
@@ -140,17 +141,26 @@ const receivingFrom = (values: {
   const { listen, url, queue, bind = [] } = values
   if (url === undefined && queue === undefined) {
     if (bind.length > 0) throw new UsageError('--bind belongs to --url and --queue')
-    const settings = parseAmqpUrl(listen ?? DEFAULT_LISTEN, '--listen')
+    const settings = parseUrl(listen ?? DEFAULT_LISTEN, '--listen')
     if (settings.tls) throw new UsageError('--listen takes amqp://HOST:PORT')
     return { kind: 'listen', host: settings.host, port: settings.port }
   }
   if (listen !== undefined) throw new UsageError('--listen does not go together with --url and --queue')
   if (url === undefined || queue === undefined) throw new UsageError('--url and --queue belong together')
-  parseAmqpUrl(url, '--url')
+  parseUrl(url, '--url')
   const bindings = bind.map((text) => {
     const colon = text.indexOf(':')
     if (colon < 1) throw new UsageError(`--bind takes EXCHANGE:KEY, not '${text}'`)
     return { exchange: text.slice(0, colon), key: text.slice(colon + 1) }
   })
   return { kind: 'queue', url, queue, bindings }
+}
+
+// What is wrong here stands on the command line, not in a configuration.
+const parseUrl = (url: string, option: string): AmqpEndpoint => {
+  try {
+    return parseAmqpUrl(url, option)
+  } catch (error) {
+    throw error instanceof TidegateError ? new UsageError(error.message) : error
+  }
 }

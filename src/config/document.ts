@@ -140,7 +140,10 @@ const hint = (text: string, offset: number): string =>
   text.startsWith('${', offset - 1) ? '; put quotes around a placeholder that stands inside { } or [ ]' : ''
 
 // The parser is recursive: thousands of nested brackets exhaust the stack.
-const syntaxMessage = (message: string): string =>
-  message.includes('call stack') ? 'is nested too deeply' : oneLine(message)
+const syntaxMessage = (message: string): string => {
+  if (message.includes('call stack')) return 'is nested too deeply'
+  if (message.includes('multiple documents')) return 'holds multiple documents: remove the --- and what follows it'
+  return oneLine(message)
+}
 
 const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim()

@@ -292,6 +292,7 @@ export class Forwarder {
     const { meter, logger } = this.#options
     this.#counts.rejectedMessages += messages
     meter.add('sink_rejected_messages_total', this.#labels, messages)
+    meter.add('lost_messages_total', { reason: 'rejected' }, messages)
     logger.warn({ ...this.#labels, messages }, 'rejected messages were set aside as dead letters')
   }
 

@@ -12,7 +12,8 @@ export interface MetricDefinition {
 /** Labels have few values by nature: names in the configuration, profiles, and closed lists of reasons. Never a device. */
 export type Label = 'source' | 'sink' | 'profile' | 'reason'
 
-const LOSS_REASONS = ['retention', 'corrupt', 'unclean-stop', 'refused', 'rejected', 'undecodable', 'filtered'] as const
+/** What cannot be decoded, and what a filter leaves out, stays in the log and is no loss. */
+const LOSS_REASONS = ['retention', 'corrupt', 'unclean-stop', 'refused', 'rejected'] as const
 /** From a fast disk (0.1 ms) to a card that hangs (10 s). */
 const COMMIT_SECONDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10] as const
 /** From a broker on the same machine to one that is about to stall. */
@@ -47,6 +48,11 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
   sink_dead_letters_dropped_total: {
     kind: 'counter',
     help: 'Dead letters that were removed to make room for newer ones',
+    labels: ['sink'],
+  },
+  sink_unheard_loss_notes_total: {
+    kind: 'counter',
+    help: 'Notes about losses for which no queue is bound upstream',
     labels: ['sink'],
   },
   sink_cursor_flushes_total: { kind: 'counter', help: 'Times a cursor was made durable', labels: ['sink'] },

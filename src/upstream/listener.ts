@@ -56,10 +56,10 @@ export const startListener = async (options: ListenerOptions): Promise<Listener>
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
     server.once('error', (error) => {
-      const where = `${options.host}:${options.port}`
+      const where = `${options.host}:${options.port} (--listen)`
       reject(
         systemCode(error) === 'EADDRINUSE'
-          ? new TidegateError('TG_PORT_IN_USE', `${where} is in use by another program`)
+          ? new TidegateError('TG_PORT_IN_USE', `port ${options.port} of ${options.host} (--listen) is in use`)
           : new TidegateError('TG_LISTEN_FAILED', `cannot listen on ${where}: ${systemCode(error) ?? describe(error)}`),
       )
     })

@@ -230,3 +230,8 @@ test('a choice between forms complains about the form that was meant', async (t)
     '2:42: sinks[0].target has none of the forms that are allowed here',
   ])
 })
+
+test('a file of several documents is told so in the words of a user', async (t) => {
+  const problems = await problemsOf(t, 'gateway: { id: a }\n---\ngateway: { id: b }\n')
+  t.strictSame(problems, ['2:1: holds multiple documents: remove the --- and what follows it'])
+})

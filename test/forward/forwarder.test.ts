@@ -213,6 +213,7 @@ test('what is rejected is a durable dead letter before the cursor passes it', as
   })
   t.match(forwarder.status(), { confirmedMessages: 2, rejectedMessages: 1 })
   t.equal(meter.values.get('sink_rejected_messages_total{sink=cloud}'), 1)
+  t.equal(meter.values.get('lost_messages_total{reason=rejected}'), 1)
 })
 
 test('while dead letters cannot be written the cursor stays and the sink is not written to again', async (t) => {

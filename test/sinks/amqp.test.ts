@@ -135,13 +135,15 @@ test('what brings no reading is told to loss.{gateway}; without a listener there
   await channel.assertExchange('marks', 'topic', { durable: true })
   await channel.assertQueue('marks', { durable: true })
   await channel.bindQueue('marks', 'marks', 'telemetry.#')
-  const { log, forwarder, settled } = await forwarding(
-    t,
-    new AmqpSink(amqpConfig(url, { exchange: 'marks' }), testContext()),
-  )
+  const context = testContext()
+  const { log, forwarder, settled } = await forwarding(t, new AmqpSink(amqpConfig(url, { exchange: 'marks' }), context))
   forwarder.start()
-  for (const payload of ['broken', '', '']) await log.deliver(message('a', payload))
-  await settled()
+  for (const payload of ['broken', '', '']) {
+    await log.deliver(message('a', payload))
+    await settled()
+  }
+  t.equal(context.meter.values.get('sink_unheard_loss_notes_total{sink=cloud}'), 3, 'none is dropped silently')
+  t.equal(context.logger.lines.filter(({ message }) => /nobody listens/.test(message)).length, 1)
   await channel.bindQueue('marks', 'marks', 'loss.#')
   for (const payload of ['1', 'broken', 'broken', '', '2']) await log.deliver(message('a', payload))
   await settled()

@@ -99,7 +99,9 @@ test('a silence ends it', async (t) => {
 test('wrong usage exits with 2, an address in use with 1', async (t) => {
   const busy = receive(t, '--listen', 'amqp://127.0.0.1:0')
   const url = await urlOf(busy)
-  t.equal(await receive(t, '--listen', url).code, 1)
+  const second = receive(t, '--listen', url)
+  t.equal(await second.code, 1)
+  t.match(second.err, /^tidegate: port \d+ of 127\.0\.0\.1 \(--listen\) is in use;/)
   for (const args of [
     ['--queue', 'q'],
     ['--url', 'amqp://h'],
@@ -113,6 +115,7 @@ test('wrong usage exits with 2, an address in use with 1', async (t) => {
   ]) {
     const run = receive(t, ...args)
     t.equal(await run.code, 2, args.join(' '))
+    t.match(run.err, /See 'tidegate receive --help'/, args.join(' '))
   }
   const hidden = receive(t, '--url', 'amqp://u:secretword@127.0.0.1:1', '--queue', 'q')
   t.equal(await hidden.code, 1)

@@ -33,6 +33,7 @@ test('the state of things on the dashboard', needs('chromium'), async (t) => {
     for (let degrees = 20; degrees < 28; degrees++) {
       gateway.publish('sensors/attic/temperature', String(degrees))
       await value.getByText(String(degrees)).waitFor()
+      gateway.advance(10_000)
     }
     t.equal(await page.getByText('stale').count(), 0)
     gateway.advance(5 * 60_000)

@@ -22,7 +22,6 @@ export interface AmqpMessage {
   readonly messageId: string
   readonly headers: Record<string, string | number>
   readonly appId: string
-  readonly mandatory: boolean
 }
 
 export interface LinkEvents {
@@ -113,11 +112,11 @@ export class AmqpLink {
     const channel = this.#channel
     if (channel === undefined || this.#gone !== undefined) return
     const { message } = posting
-    const { routingKey, messageId, headers, appId, mandatory } = this.#describe(message)
+    const { routingKey, messageId, headers, appId } = this.#describe(message)
     try {
       channel.publish(this.#target.exchange, routingKey, message.body, {
         persistent: true,
-        mandatory,
+        mandatory: true, // a confirm alone does not say that any queue took it
         contentType: message.contentType,
         messageId,
         appId,

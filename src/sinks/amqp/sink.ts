@@ -31,6 +31,8 @@ export class AmqpSink implements Sink {
   #link: AmqpLink | undefined
   /** What the broker said a message may have at most, once it refused one. */
   #brokerLimitBytes = Number.POSITIVE_INFINITY
+  /** Said once, not for each note. */
+  #unheard = false
   #closed = false
 
   constructor(config: AmqpConfig, context: Context) {
@@ -132,15 +134,30 @@ export class AmqpSink implements Sink {
     messageId: this.#names.messageId(message),
     headers: headersOf(message, this.#context.gateway),
     appId: APP_ID,
-    // Nobody needs to listen to loss notes.
-    mandatory: message.kind === 'readings',
   })
 
   #onUnroutable(publication: Publication, posting: Posting): void {
     const key = this.#names.routingKey(posting.message)
+    if (posting.message.kind === 'loss') {
+      this.#onUnheard(key)
+      publication.confirmed(posting)
+      return
+    }
     const reason = `exchange '${this.#config.exchange}' has no queue bound for ${key}`
     if (this.#config.unroutable === 'deadLetter') publication.rejected(posting, reason)
     else publication.refused(posting, `${reason}; bind one, or set unroutable: deadLetter`)
+  }
+
+  /** Nobody needs to listen to loss notes: they wait for no queue. The log keeps what they say. */
+  #onUnheard(routingKey: string): void {
+    const { meter, logger, name } = this.#context
+    meter.add('sink_unheard_loss_notes_total', { sink: name })
+    if (this.#unheard) return
+    this.#unheard = true
+    logger.warn(
+      { sink: name, exchange: this.#config.exchange, routingKey },
+      'nobody listens to loss notes: no queue is bound for them',
+    )
   }
 
   #onTooLarge(limitBytes: number): void {
