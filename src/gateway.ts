@@ -57,6 +57,7 @@ export class Gateway {
   #api: ApiServer | undefined
   #forward: ForwardThread | undefined
   #apiAddress: string | undefined
+  #started = false
   #closing: Promise<void> | undefined
 
   constructor(options: GatewayOptions) {
@@ -95,6 +96,7 @@ export class Gateway {
       await this.#startSource(part, log, signal)
       signal.throwIfAborted()
     }
+    this.#started = true
   }
 
   /** Idempotent, in any state: sources first, so that nothing comes in any more, and the log last. */
@@ -111,7 +113,7 @@ export class Gateway {
     await this.#log?.close()
   }
 
-  /** `host:port` of the HTTP server, once it listens. */
+  /** URL of the HTTP server without a path, once it listens. */
   get apiAddress(): string | undefined {
     return this.#apiAddress
   }
@@ -125,7 +127,8 @@ export class Gateway {
     const now = this.#clock.wallMs()
     const { rss, heapUsed, external } = process.memoryUsage()
     const parts = { sources: this.#sourceStatuses(), log: log.info(), sinks: this.#forward?.statuses() ?? [] }
-    const reasons = unreadiness(parts, now)
+    // The API answers before the sources listen; what is not there yet must not look well.
+    const reasons = [...(this.#started ? [] : ['the gateway is starting']), ...unreadiness(parts, now)]
     return {
       gateway: config.gateway.id,
       version,
