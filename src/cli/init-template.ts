@@ -50,7 +50,7 @@ sinks: []
   #   url: amqps://gateway:\${AMQP_PASSWORD}@rabbitmq.example.com
   #   exchange: telemetry
   #   routingKey: telemetry.{gateway}.{device}
-  #   batch: { maxReadings: 500, maxDelay: 1s }
+  #   batch: { maxReadings: 500, maxDelay: 250ms }
   #
   # Any AMQP 1.0 broker or receiver:
   # - name: hub

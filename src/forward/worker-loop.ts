@@ -31,7 +31,7 @@ interface DeliveryConfig {
 }
 
 const DEFAULT_MAX_READINGS = 500
-const DEFAULT_MAX_DELAY_MS = 1_000
+const DEFAULT_MAX_DELAY_MS = 250
 /** How often the ingest thread hears of a change. */
 const REPORT_MS = 250
 /** Of a stop deadline, what is left for cursors and connections after the writes. */

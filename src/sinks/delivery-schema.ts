@@ -11,7 +11,7 @@ export const deliveryKeys = {
       maxDelay: {
         type: 'string',
         format: 'duration',
-        default: '1s',
+        default: '250ms',
         description: 'How long readings may wait for company; the first after a pause goes at once',
       },
     },
