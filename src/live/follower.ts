@@ -53,6 +53,8 @@ export class Follower {
   #slow = false
   #missed = 0
   #missedAfter: Seq = 0
+  /** Values were left out, and no message has said so yet. */
+  #untold = false
 
   constructor(options: FollowerOptions) {
     this.selection = options.selection
@@ -89,7 +91,7 @@ export class Follower {
     if (first === undefined) return
     if (this.#everyMs === 0 && !this.#behind && this.#outlet.ready()) {
       this.#position = fresh.seq
-      this.#outlet.readings(fresh, false)
+      this.#hand(fresh)
       return
     }
     if (this.#missed === 0) this.#missedAfter = first.seq - 1
@@ -133,7 +135,7 @@ export class Follower {
     const complete = found.length < PAGE_READINGS && length === found.length
     const page = found.slice(0, length)
     const upTo = complete ? Math.max(seq, this.#position) : (page.at(-1)?.seq ?? seq)
-    this.#send(page, upTo, false)
+    this.#send(page, upTo)
     return complete
   }
 
@@ -143,14 +145,14 @@ export class Follower {
     let start = 0
     for (const gap of page.gaps) {
       const end = firstNewer(readings, gap.first, start)
-      this.#send(readings.slice(start, end), gap.first - 1, false)
+      this.#send(readings.slice(start, end), gap.first - 1)
       this.#outlet.gap(gap)
       this.#position = gap.last
       start = end
     }
     // A reader with nothing to say below the window's floor says that there is nothing.
     const next = page.next > this.#position ? page.next : Math.max(this.#position, window.floor)
-    this.#send(readings.slice(start), next, false)
+    this.#send(readings.slice(start), next)
   }
 
   #snapshot(): void {
@@ -162,6 +164,7 @@ export class Follower {
     this.#position = this.#behind ? (page.at(-1)?.seq ?? seq) : Math.max(seq, this.#position)
     this.#missed = 0
     this.#slow = false
+    this.#untold = false
     this.#sentMs = performance.now()
     this.#outlet.snapshot(new Batch(this.#position, page))
   }
@@ -180,23 +183,29 @@ export class Follower {
       const newer = state.since(this.selection, this.#position)
       const values = newer.slice(0, firstNewer(newer, upTo))
       const passed = values.length - firstNewer(values, this.#missedAfter)
-      const conflated = this.#slow && this.#missed > passed
+      if (this.#slow && this.#missed > passed) this.#untold = true
       const length = pageLength(values, { entries: PAGE_READINGS, bytes: this.#outlet.pageBytes() })
       const page = values.slice(0, length)
       this.#behind = length < values.length
       const reached = this.#behind ? (page.at(-1)?.seq ?? upTo) : Math.max(upTo, this.#position)
-      this.#send(page, reached, conflated)
+      this.#send(page, reached)
       if (this.#behind) continue
       this.#slow = false
       this.#missed = 0
     }
   }
 
-  #send(readings: readonly LiveReading[], upTo: Seq, conflated: boolean): void {
+  #send(readings: readonly LiveReading[], upTo: Seq): void {
     this.#position = upTo
     if (readings.length === 0) return
     this.#sentMs = performance.now()
-    this.#outlet.readings(new Batch(upTo, readings), conflated)
+    this.#hand(new Batch(upTo, readings))
+  }
+
+  #hand(batch: Batch): void {
+    const conflated = this.#untold
+    this.#untold = false
+    this.#outlet.readings(batch, conflated)
   }
 
   async #room(): Promise<void> {
