@@ -35,8 +35,10 @@ export interface Origin {
 export interface Entry extends Message {
   readonly seq: Seq
   readonly kind: EntryKind
-  /** Wall clock at arrival. */
+  /** Wall clock at arrival; corrected by readers once a clock mark of the same boot says how wrong it was. */
   readonly receivedAt: UnixMs
+  /** Absent when the wall clock had been set at arrival. */
+  readonly timeQuality?: TimeQuality
   /** Monotonic clock at arrival, milliseconds since boot. */
   readonly monotonicMs: number
   /** Which boot `monotonicMs` belongs to. */
@@ -44,6 +46,9 @@ export interface Entry extends Message {
 }
 
 export type EntryKind = 'message' | 'loss' | 'clock'
+
+/** unsynced: the clock had never been set. corrected: it had not either, but was later, and the time follows from that. */
+export type TimeQuality = 'unsynced' | 'corrected'
 
 /** Payload of a 'loss' entry: these seqs will never be delivered, and why. */
 export interface LossMark {
@@ -54,15 +59,46 @@ export interface LossMark {
   readonly reason: LossReason
   readonly time: UnixMs
   readonly detail?: string
+  /** How many per Topic Name, where the log knows; the most affected first, at most MAX_LOSS_NAMES (core/loss.ts). */
+  readonly topics?: Readonly<Record<string, number>>
+  /** How many per device, where a decoder was at work; the most affected first, at most MAX_LOSS_NAMES (core/loss.ts). */
+  readonly devices?: Readonly<Record<string, number>>
 }
 
-export type LossReason = 'retention' | 'corrupt' | 'unclean-stop' | 'refused' | 'rejected' | 'undecodable' | 'filtered'
+/**
+ * retention: deleted before every sink had it. thinned: the same, by a `keep` policy. corrupt: destroyed on the disk.
+ * unclean-stop: seqs that were skipped. refused: not taken while the disk was full or broken. rejected: no upstream takes it.
+ */
+export type LossReason =
+  | 'retention'
+  | 'thinned'
+  | 'corrupt'
+  | 'unclean-stop'
+  | 'refused'
+  | 'rejected'
+  | 'undecodable'
+  | 'filtered'
+
+/** Payload of a 'clock' entry: the wall clock was set, or stepped, while the gateway ran. */
+export interface ClockMark {
+  /** set: for the first time in this boot; times before it are corrected by it. step: it had been set before. */
+  readonly reason: 'set' | 'step'
+  readonly bootId: string
+  /** When it was noticed, milliseconds since boot. */
+  readonly monotonicMs: number
+  /** Add it to a wall clock time of this boot before the mark. */
+  readonly offsetMs: number
+  /** The new time. */
+  readonly time: UnixMs
+}
 
 /** A hole met while reading: no entry with a seq in first…last exists any more. */
 export interface Gap {
   readonly first: Seq
   readonly last: Seq
   readonly reason: LossReason
+  /** Only some of these are gone: the log was thinned by a `keep` policy, and what it kept follows. */
+  readonly partial?: true
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -248,6 +284,15 @@ export interface ReadLimit {
   readonly bytes: number
 }
 
+/** What a reader is to look for. Without matching entries, whole segments and stretches are passed over unread. */
+export interface ReadFilter {
+  /** Which channels; asked once per channel and segment. */
+  readonly channel?: (topic: string, source: string) => boolean
+  /** Arrival from here on (inclusive) and up to here (exclusive), after correction. */
+  readonly fromMs?: UnixMs
+  readonly toMs?: UnixMs
+}
+
 export interface ReadResult {
   /** In seq order. */
   readonly entries: readonly Entry[]
@@ -258,8 +303,11 @@ export interface ReadResult {
 }
 
 export interface LogReader {
-  /** Entries with seq > after in order, never past the durable seq. Rejects only when the disk cannot be read. */
-  read(after: Seq, limit: ReadLimit): Promise<ReadResult>
+  /**
+   * Entries with seq > after in order, never past the durable seq. Rejects only when the disk cannot be read. With a filter,
+   * what does not match is left out and passed over by `next`, marks included; gaps are told as ever.
+   */
+  read(after: Seq, limit: ReadLimit, filter?: ReadFilter): Promise<ReadResult>
   close(): Promise<void>
 }
 
@@ -268,6 +316,13 @@ export interface Log extends Intake {
   onDurable(listener: (entries: readonly Entry[]) => void): () => void
   /** Newest durable seq; 0 in an empty log. */
   readonly durable: Seq
+  /**
+   * While the disk takes nothing, what came in is not durable and not acknowledged, but may be shown: called with it, in seq
+   * order, at most every so often; later calls of onDurable may repeat it. Must not throw. Returns its own removal.
+   */
+  onUndurable(listener: (entries: readonly Entry[]) => void): () => void
+  /** Writes down that these seqs will not be delivered, counts and shows it. Resolves once that is durable. */
+  recordLoss(mark: Omit<LossMark, 'time'>): Promise<Seq>
   reader(): LogReader
   info(): LogInfo
   /** Everything up to this seq is settled by every sink. Retention beyond it leaves a loss mark. */
@@ -292,8 +347,21 @@ export interface LogInfo {
   /** Bytes handed to write(2), block headers, footers and zero filling included. */
   readonly writtenBytes: number
   readonly commits: number
-  /** Messages lost, by reason. */
+  /** Messages lost, by reason: what the loss marks tell that are still in the log. */
   readonly lost: Readonly<Record<string, number>>
+  /** The newest loss marks, newest last, at most MAX_SHOWN_LOSSES. */
+  readonly losses: readonly LossMark[]
+  /** Files and byte ranges in quarantine. */
+  readonly quarantined: number
+  readonly wear: Wear
+}
+
+/** What the log costs the card, over the last 24 hours or since the start, whichever is shorter. */
+export interface Wear {
+  readonly hours: number
+  readonly payloadBytes: number
+  /** As the disk sees it: whole pages, and what the file system's journal adds. An estimate; see src/README.md. */
+  readonly physicalBytes: number
 }
 
 /** Where a reader stands, durable. Everything that is in no unsettled range is settled. */

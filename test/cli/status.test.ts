@@ -31,6 +31,9 @@ const report = (changes: Partial<StatusReport> = {}): StatusReport => ({
     writtenBytes: 1,
     commits: 1,
     lost: { retention: 7, corrupt: 0 },
+    losses: [],
+    quarantined: 0,
+    wear: { hours: 0, payloadBytes: 0, physicalBytes: 0 },
   },
   sinks: [
     {

@@ -1,6 +1,18 @@
 // A log in memory at the log's own seam: durability is in the test's hands. Everything appended is kept for ever.
 
-import type { Entry, Gap, Log, LogInfo, LogReader, Message, ReadLimit, Seq, Settled } from '../../src/core/contract.ts'
+import type {
+  Entry,
+  EntryKind,
+  Gap,
+  Log,
+  LogInfo,
+  LogReader,
+  Message,
+  ReadFilter,
+  ReadLimit,
+  Seq,
+  Settled,
+} from '../../src/core/contract.ts'
 import type { TidegateError } from '../../src/core/errors.ts'
 
 export interface MemoryLog extends Log {
@@ -45,7 +57,7 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
     scheduled = true
     setImmediate(commit)
   }
-  const append = (message: Message, settled?: Settled): boolean => {
+  const append = (message: Message, settled?: Settled, kind: EntryKind = 'message'): boolean => {
     if (failure !== undefined) {
       const error = failure
       setImmediate(() => settled?.(error, 0))
@@ -56,7 +68,7 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
       ...message,
       payload: Buffer.from(message.payload),
       seq: last,
-      kind: 'message',
+      kind,
       receivedAt: wallMs(),
       monotonicMs: performance.now(),
       bootId: '00000000-0000-4000-8000-000000000001',
@@ -66,18 +78,24 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
     schedule()
     return waiting === undefined
   }
-  const read = async (after: Seq, limit: ReadLimit) => {
+  const read = async (after: Seq, limit: ReadLimit, filter: ReadFilter = {}) => {
+    const { channel = () => true, fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY } = filter
     const gaps: Gap[] = after + 1 < first ? [{ first: after + 1, last: first - 1, reason: 'retention' }] : []
     const found: Entry[] = []
     let bytes = 0
+    let next = Math.max(after, first - 1)
     for (const entry of entries) {
       if (entry.seq <= after) continue
       if (entry.seq > durable || found.length >= limit.entries) break
-      bytes += entry.payload.length
-      if (bytes > limit.bytes && found.length > 0) break
-      found.push(entry)
+      const matches = channel(entry.topic, entry.source) && entry.receivedAt >= fromMs && entry.receivedAt < toMs
+      if (matches) {
+        bytes += entry.payload.length
+        if (bytes > limit.bytes && found.length > 0) break
+        found.push(entry)
+      }
+      next = entry.seq
     }
-    return { entries: found, gaps, next: found.at(-1)?.seq ?? Math.max(after, first - 1) }
+    return { entries: found, gaps, next }
   }
   const info = (): LogInfo => ({
     first,
@@ -94,6 +112,9 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
     writtenBytes: 0,
     commits: 0,
     lost: {},
+    losses: [],
+    quarantined: 0,
+    wear: { hours: 0, payloadBytes: 0, physicalBytes: 0 },
   })
 
   return {
@@ -103,7 +124,7 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
     get durable() {
       return durable
     },
-    append,
+    append: (message, settled) => append(message, settled),
     deliver: (message) =>
       new Promise((resolve, reject) => {
         append(message, (error, seq) => (error === undefined ? resolve(seq) : reject(error)))
@@ -113,6 +134,13 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    onUndurable: () => () => undefined,
+    recordLoss: (mark) =>
+      new Promise((resolve, reject) => {
+        const payload = Buffer.from(JSON.stringify({ ...mark, time: wallMs() }))
+        const settled: Settled = (error, seq) => (error === undefined ? resolve(seq) : reject(error))
+        append({ topic: '', payload, source: '', qos: 0, retain: false }, settled, 'loss')
+      }),
     reader: (): LogReader => ({ read, close: async () => undefined }),
     info,
     settledUpTo: () => undefined,
