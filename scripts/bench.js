@@ -1,4 +1,4 @@
-// Bundles the benchmarks (Node 20 cannot strip types) and runs them against dist/: npm run bench [-- --quick].
+// Bundles the benchmarks (Node 20 cannot strip types) and runs them against dist/: npm run bench [-- wear|log] [--quick].
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

@@ -7,20 +7,23 @@ import { fileURLToPath } from 'node:url'
 import type { ApiServer } from './api/server.ts'
 import { createServer } from './api/server.ts'
 import type { Config, PartConfig } from './config/config.ts'
-import type { Command, Entry, Log, Seq, Source } from './core/contract.ts'
-import { TidegateError } from './core/errors.ts'
+import type { ClockMark, Command, Entry, Seq, Source } from './core/contract.ts'
+import { describe, TidegateError } from './core/errors.ts'
+import type { Log } from './core/log-contract.ts'
 import type { DeviceProfile } from './core/profile.ts'
 import type { SourceStatus, StatusReport } from './core/status.ts'
+import type { Router } from './decode/router.ts'
 import { createRouter } from './decode/router.ts'
 import { ForwardThread } from './forward/thread.ts'
 import { Live } from './live/live.ts'
 import { nodeFileSystem } from './log/file-system.ts'
 import { openLog } from './log/log.ts'
 import { systemClock } from './ops/clock.ts'
+import { ClockWatch } from './ops/clock-watch.ts'
 import { tryLock } from './ops/libc.ts'
 import type { LogFormat, LogLevel, RootLogger } from './ops/logger.ts'
 import type { Metrics } from './ops/metrics.ts'
-import { unreadiness } from './ops/readiness.ts'
+import { Readiness } from './ops/readiness.ts'
 import { sourcePlugin } from './plugins.ts'
 
 /** How long sinks may finish what they are writing when the gateway stops. */
@@ -51,6 +54,9 @@ export class Gateway {
   readonly #options: GatewayOptions
   readonly #clock = systemClock()
   readonly #startedAt: number
+  readonly #startedMonotonicMs: number
+  readonly #clockWatch: ClockWatch
+  readonly #readiness: Readiness
   readonly #sources: RunningSource[] = []
   #log: Log | undefined
   #live: Live | undefined
@@ -63,18 +69,22 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     this.#startedAt = this.#clock.wallMs()
+    this.#startedMonotonicMs = this.#clock.monotonicMs()
+    this.#clockWatch = new ClockWatch({ clock: this.#clock, onMark: (mark) => this.#onClock(mark) })
+    this.#readiness = new Readiness(this.#clock)
   }
 
   /** Resolves when every part runs. Rejects with what is in the way; close() then releases what was started. */
   async start(signal: AbortSignal): Promise<void> {
     const { config, profiles, logger, metrics } = this.#options
     const router = createRouter(profiles)
-    const log = await this.#openLog()
+    const log = await this.#openLog(router)
     const piled = log.durable
     signal.throwIfAborted()
 
     const live = new Live({
       decode: router.decode,
+      mayBeDevice: (...about) => router.mayBeDevice(...about),
       reader: () => log.reader(),
       durable: () => log.durable,
       clock: this.#clock,
@@ -83,7 +93,10 @@ export class Gateway {
     })
     this.#live = live
     log.onDurable((entries) => live.feed(entries))
+    log.onUndurable((entries) => live.feed(entries))
+    log.onCorrection((bootId, correctionMs) => live.correct(bootId, correctionMs))
     await live.start(signal)
+    this.#clockWatch.start()
 
     const api = createServer(await this.#apiOptions(log, live, router.decode))
     this.#api = api
@@ -106,6 +119,7 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
+    this.#clockWatch.close()
     await Promise.all(this.#sources.map(({ source }) => source.close()))
     await this.#forward?.close(FORWARD_STOP_MS)
     await this.#api?.close()
@@ -126,16 +140,17 @@ export class Gateway {
       throw new TidegateError('TG_UNAVAILABLE', 'the gateway has not started')
     const now = this.#clock.wallMs()
     const { rss, heapUsed, external } = process.memoryUsage()
-    const parts = { sources: this.#sourceStatuses(), log: log.info(), sinks: this.#forward?.statuses() ?? [] }
+    const sinks = this.#forward?.statuses() ?? []
+    const parts = { sources: this.#sourceStatuses().map(this.#dated), log: log.info(), sinks: sinks.map(this.#dated) }
     // The API answers before the sources listen; what is not there yet must not look well.
-    const reasons = [...(this.#started ? [] : ['the gateway is starting']), ...unreadiness(parts, now)]
+    const reasons = [...(this.#started ? [] : ['the gateway is starting']), ...this.#readiness.faults(parts)]
     return {
       gateway: config.gateway.id,
       version,
       healthy: reasons.length === 0,
       reasons,
-      startedAt: this.#startedAt,
-      uptimeSeconds: Math.round((now - this.#startedAt) / 1_000),
+      startedAt: this.#clockWatch.corrected(this.#startedAt),
+      uptimeSeconds: Math.round((this.#clock.monotonicMs() - this.#startedMonotonicMs) / 1_000),
       seq: log.durable,
       ...parts,
       live: live.status(),
@@ -144,7 +159,7 @@ export class Gateway {
     }
   }
 
-  async #openLog(): Promise<Log> {
+  async #openLog(router: Router): Promise<Log> {
     const { config, logger, metrics } = this.#options
     const { data, id } = config.gateway
     await makeDirectory(data, `${data} (gateway.data)`)
@@ -158,6 +173,7 @@ export class Gateway {
       fileSystem: nodeFileSystem(),
       tryLock,
       settledWithinMs: SETTLED_WITHIN_MS,
+      ofDevice: (topic, source, matches) => router.mayBeDevice(topic, source, false, matches),
     })
     return this.#log
   }
@@ -208,6 +224,7 @@ export class Gateway {
         plugins: config.gateway.plugins,
         profiles,
         piled,
+        clockWaitUntilMs: this.#startedMonotonicMs + config.gateway.clockWaitMs,
         logLevel,
         logFormat,
       },
@@ -215,7 +232,12 @@ export class Gateway {
       clock: this.#clock,
       logger: logger.child({ part: 'forward' }),
       meter: metrics,
-      onStatus: () => log.settledUpTo(forward.settled()),
+      recordLoss: (loss) => log.recordLoss(loss),
+      onDamage: ({ first, last }) => log.damageFound(first, last),
+      onStatus: (sinks) => {
+        this.#readiness.observe(sinks)
+        log.settledUpTo(forward.settled())
+      },
     })
     this.#forward = forward
     log.onDurable(() => forward.durableAdvanced())
@@ -238,6 +260,23 @@ export class Gateway {
     })
     this.#sources.push({ config: part, source })
     await source.start(log, signal)
+  }
+
+  #onClock(mark: ClockMark): void {
+    const logger = this.#options.logger.child({ part: 'clock' })
+    const { reason, offsetMs } = mark
+    logger.info({ offsetMs: Math.round(offsetMs) }, reason === 'set' ? 'the clock is set' : 'the clock has stepped')
+    this.#log?.recordClock(mark).catch((error: unknown) => {
+      logger.warn({ error: describe(error) }, 'a clock mark could not be written')
+    })
+  }
+
+  /** What parts noted by a clock that was wrong then. */
+  #dated = <Part extends { readonly since: number; readonly lastProgressAt?: number }>(part: Part): Part => {
+    const since = this.#clockWatch.corrected(part.since)
+    const lastProgressAt =
+      part.lastProgressAt === undefined ? undefined : this.#clockWatch.corrected(part.lastProgressAt)
+    return { ...part, since, ...(lastProgressAt === undefined ? {} : { lastProgressAt }) }
   }
 
   #sourceStatuses(): SourceStatus[] {

@@ -109,7 +109,9 @@ class EventStream implements Stream, Outlet {
   }
 
   gap(gap: Gap): void {
-    this.#write(`id: ${gap.last}\ndata: {"type":"gap",${gapMembers(gap)}}\n\n`)
+    // Who resumes from here must still get what is left in a gap that is only partial.
+    const id = gap.partial === true ? gap.first - 1 : gap.last
+    this.#write(`id: ${id}\ndata: {"type":"gap",${gapMembers(gap)}}\n\n`)
   }
 
   #write(data: string | Buffer): void {

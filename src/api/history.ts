@@ -1,10 +1,12 @@
 // GET /api/v1/history: readings from the log, oldest first, page by page; with `every`, minimum, mean and maximum per step.
-// The log is ordered by seq, so a time is found by looking at a few entries. Each request reads a bounded part of the log.
+// The reader passes over what other devices sent and what arrived at other times, so a page costs what it holds. Each request
+// ends in bounded time, with what it has by then, and at once when the client has gone.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { Gap, Seq, UnixMs } from '../core/contract.ts'
+import type { Entry, Gap, Seq, UnixMs } from '../core/contract.ts'
 import { TidegateError } from '../core/errors.ts'
+import type { ReadLimit } from '../core/log-contract.ts'
 import { jsonArray } from '../live/batch.ts'
 import type { Live } from '../live/live.ts'
 import { firstNewer, type LiveReading, pageLength } from '../live/reading.ts'
@@ -19,14 +21,18 @@ const DEFAULT_LIMIT = 1_000
 const MAX_LIMIT = 10_000
 /** Bytes of readings in one page. */
 const MAX_PAGE_BYTES = 4 * 2 ** 20
-/** Entries that one page looks at; a page may therefore be short, and still has a `next`. */
-const MAX_PAGE_ENTRIES = 50_000
-/** Entries that one aggregation looks at: some seconds of work, in slices. */
-const MAX_STEP_ENTRIES = 2_000_000
+/** A page is handed out after so long, however short it is; it still has a `next`. */
+const MAX_PAGE_MS = 2_000
+/** One look at the log: decoded without a pause that anybody feels. */
+const SLICE: ReadLimit = { entries: 512, bytes: 256 * 1024 }
+/** Entries that one aggregation looks at: a sensor that reports every second for four months; some ten seconds, in slices. */
+const MAX_STEP_ENTRIES = 10_000_000
 const MIN_EVERY_MS = 1_000
 const MAX_EVERY_MS = 366 * 86_400_000
-/** A reading whose time is before `to` is looked for among what arrived until so much later. */
+/** A reading whose time is before `to` is looked for among what arrived until so much later: devices report late. */
 const LATE_MS = 86_400_000
+/** And one whose time is after `from` among what arrived so much earlier: clocks of devices are fast. */
+const EARLY_MS = 3_600_000
 
 /** Pages and aggregations that are worked on at a time; each holds its page. */
 const MAX_PENDING = 16
@@ -56,7 +62,7 @@ export const registerHistory = (app: FastifyInstance, { options }: ApiContext): 
     const onClose = () => gone.abort()
     reply.raw.once('close', onClose)
     try {
-      const after = Math.max(given ?? 0, await seqBefore(options.live, span.fromMs, gone.signal))
+      const after = given ?? 0
       reply.header('cache-control', 'no-store').header('content-type', 'application/json; charset=utf-8')
       if (everyMs === undefined) return reply.send(await readPage(options.live, span, after, limit, gone.signal))
       return reply.send(await readSteps(options.live, span, after, everyMs, gone.signal))
@@ -73,19 +79,20 @@ export const registerHistory = (app: FastifyInstance, { options }: ApiContext): 
 const readPage = async (live: Live, span: Span, after: Seq, limit: number, signal: AbortSignal): Promise<string> => {
   const found: LiveReading[] = []
   const gaps: Gap[] = []
-  let looked = 0
+  const startedMs = performance.now()
   let next: Seq | undefined = after
   for await (const part of scanSpan(live, span, after, signal)) {
     found.push(...part.readings)
     gaps.push(...part.gaps)
-    looked += part.looked
     next = part.next
-    if (found.length > limit || looked >= MAX_PAGE_ENTRIES || next === undefined) break
+    if (found.length > limit || next === undefined || performance.now() - startedMs > MAX_PAGE_MS) break
+    await nextTurn()
   }
   const length = pageLength(found, { entries: limit, bytes: MAX_PAGE_BYTES })
   const page = found.slice(0, length)
   if (length < found.length) next = page.at(-1)?.seq
-  const holes = gaps.filter((gap) => next === undefined || gap.first <= next)
+  const met = gaps.filter((gap) => next === undefined || gap.first <= next)
+  const holes = await gapsWithin(live, met, span, signal)
   const gapText = holes.length === 0 ? '' : `,"gaps":[${holes.map(gapJson).join()}]`
   return `{"readings":${jsonArray(page)}${gapText}${next === undefined ? '' : `,"next":${next}`}}`
 }
@@ -118,14 +125,18 @@ async function* scanSpan(live: Live, span: Span, after: Seq, signal: AbortSignal
   const { selection, fromMs, toMs } = span
   // What comes while we read is for the next page.
   const end = live.durable()
+  const filter = live.scan.filter(
+    selection,
+    fromMs === Number.NEGATIVE_INFINITY ? undefined : fromMs - EARLY_MS,
+    toMs === Number.POSITIVE_INFINITY ? undefined : toMs + LATE_MS,
+  )
   let position = after
   while (position < end) {
-    const page = await live.scan.read(position, signal)
+    const page = await live.scan.read(position, signal, SLICE, filter)
     const readings = live.scan
       .readings(page.entries, selection)
       .filter(({ timeMs }) => timeMs >= fromMs && timeMs < toMs)
-    const last = page.entries.at(-1)
-    const over = page.next <= position || page.next >= end || (last !== undefined && last.receivedAt > toMs + LATE_MS)
+    const over = page.next <= position || page.next >= end
     position = page.next
     const kept = readings.slice(0, firstNewer(readings, end))
     yield { readings: kept, gaps: page.gaps, looked: page.entries.length, next: over ? undefined : position }
@@ -133,17 +144,38 @@ async function* scanSpan(live: Live, span: Span, after: Seq, signal: AbortSignal
   }
 }
 
-/** The seq after which everything has arrived at `timeMs` or later, as far as the clock went forward. */
-const seqBefore = async (live: Live, timeMs: UnixMs, signal: AbortSignal): Promise<Seq> => {
+/** The gaps that the range may have had readings in: the log tells of all that it passes. */
+const gapsWithin = async (
+  live: Live,
+  gaps: readonly Gap[],
+  { fromMs, toMs }: Span,
+  signal: AbortSignal,
+): Promise<readonly Gap[]> => {
+  const neighbour = async (after: Seq): Promise<Entry | undefined> =>
+    (await live.scan.read(after, signal, { entries: 1, bytes: 1 })).entries[0]
+  const start = await firstIndex(
+    fromMs === Number.NEGATIVE_INFINITY ? [] : gaps,
+    async ({ last }) => ((await neighbour(last))?.receivedAt ?? Number.POSITIVE_INFINITY) >= fromMs,
+  )
+  const end = await firstIndex(toMs === Number.POSITIVE_INFINITY ? [] : gaps, async ({ first }) => {
+    const before = first > 1 ? await neighbour(first - 2) : undefined
+    return before?.seq === first - 1 && before.receivedAt >= toMs
+  })
+  return gaps.slice(
+    fromMs === Number.NEGATIVE_INFINITY ? 0 : start,
+    toMs === Number.POSITIVE_INFINITY ? gaps.length : end,
+  )
+}
+
+/** Index of the first gap for which it is true; it stays so for those behind it, as far as clocks go forward. */
+const firstIndex = async (gaps: readonly Gap[], isTrue: (gap: Gap) => Promise<boolean>): Promise<number> => {
   let low = 0
-  let high = live.durable()
-  if (timeMs === Number.NEGATIVE_INFINITY) return 0
+  let high = gaps.length
   while (low < high) {
-    const middle = Math.floor((low + high) / 2)
-    const { entries } = await live.scan.read(middle, signal, { entries: 1, bytes: 1 })
-    const [entry] = entries
-    if (entry === undefined || entry.seq > high || entry.receivedAt >= timeMs) high = middle
-    else low = entry.seq
+    const middle = (low + high) >>> 1
+    const gap = gaps[middle]
+    if (gap === undefined || (await isTrue(gap))) high = middle
+    else low = middle + 1
   }
   return low
 }

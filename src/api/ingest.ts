@@ -38,6 +38,8 @@ export const registerIngest = (app: FastifyInstance, context: ApiContext): void 
 }
 
 const deliver = async ({ options: { intake, meter } }: ApiContext, message: Message): Promise<Seq> => {
+  // Not taken, so that whoever sends it again does not send it twice.
+  if (intake.refusal !== undefined) throw new TidegateError('TG_LOG_WRITE', intake.refusal)
   const noRoom = () => new TidegateError('TG_UNAVAILABLE', 'the log has had no room for several seconds')
   await withDeadline(intake.ready(), ROOM_DEADLINE_MS, noRoom)
   meter.add('messages_received_total', { source: SOURCE })

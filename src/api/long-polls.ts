@@ -68,6 +68,7 @@ export class LongPolls {
   async #search(question: Question, after: Seq, signal: AbortSignal, gaps: Gap[]): Promise<Answer | Seq> {
     const { scan, state, window } = this.#live
     const { selection, limit } = question
+    const filter = scan.filter(selection)
     let position = after
     for (;;) {
       const seq = Math.max(this.#live.seq, position)
@@ -76,11 +77,13 @@ export class LongPolls {
         const readings = window.since(selection, position, limit)
         return readings.length === 0 ? seq : answer(readings, gaps, limit, readings.length < limit ? seq : undefined)
       }
-      const page = await scan.read(position, signal)
+      const page = await scan.read(position, signal, undefined, filter)
       gaps.push(...page.gaps)
       const readings = scan.readings(page.entries, selection)
       if (readings.length > 0) return answer(readings, gaps, limit, page.next)
-      position = page.next > position ? page.next : Math.max(position, window.floor)
+      const gap = page.next > position ? undefined : this.#live.beyondReach(position)
+      if (gap !== undefined) gaps.push(gap)
+      position = gap?.last ?? Math.max(position, page.next)
     }
   }
 

@@ -12,12 +12,19 @@ const time = { type: 'string', format: 'date-time' }
 const value = { type: ['number', 'string', 'boolean'] }
 const unit = { type: 'string', description: 'SenML unit (RFC 8428, RFC 8798)', examples: ['Cel', '%RH', 'W'] }
 
+const partial = { const: true, description: 'Only some of these are gone; what is left of them follows' }
+const timeQuality = {
+  enum: ['unsynced', 'corrected'],
+  description:
+    'unsynced: the clock had not been set at arrival, and the time is what it said. corrected: it was set later in the same boot, and the time follows from that',
+}
 const deviceProperties = {
   device: text,
   profile: { type: 'string', description: 'Device profile that decodes it; `generic` where none claims its topics' },
   source: text,
   lastSeq: reference('Seq'),
   lastHeard: time,
+  timeQuality,
   values: { type: 'integer' },
   faults: { type: 'integer', description: 'Payloads that could not be decoded, as far back as the log goes' },
   lastFault: object(['seq', 'time', 'reason'], { seq: reference('Seq'), time, reason: text }),
@@ -35,7 +42,7 @@ export const openApiSchemas: Readonly<Record<string, object>> = {
     value,
     unit,
     time: { ...time, description: "The payload's own time where it has one, else the arrival" },
-    timeQuality: { const: 'unsynced', description: 'Present while the clock had never been set' },
+    timeQuality,
   }),
   Readings: object(['seq', 'readings'], { seq: reference('Seq'), gaps: list('Gap'), readings: list('Reading') }),
   PostedReading: {
@@ -54,7 +61,8 @@ export const openApiSchemas: Readonly<Record<string, object>> = {
   Gap: object(['from', 'to', 'reason'], {
     from: reference('Seq'),
     to: reference('Seq'),
-    reason: { type: 'string', examples: ['retention', 'corrupt', 'unclean-stop'] },
+    reason: { type: 'string', examples: ['retention', 'thinned', 'corrupt', 'unclean-stop'] },
+    partial,
   }),
   Devices: object(['seq', 'devices'], { seq: reference('Seq'), devices: list('Device') }),
   Device: object(deviceRequired, deviceProperties),
@@ -93,6 +101,7 @@ export const openApiSchemas: Readonly<Record<string, object>> = {
         from: reference('Seq'),
         to: reference('Seq'),
         reason: text,
+        partial,
       }),
     ],
   },

@@ -2,7 +2,7 @@
 // the device of each record, so that decoding gives back exactly what was posted.
 
 import type { Reading } from '../core/contract.ts'
-import { MAX_SENML_RECORDS } from '../core/senml.ts'
+import { EARLIEST_DATE_MS, MAX_SENML_RECORDS } from '../core/senml.ts'
 import { topicNameFault } from '../core/topic.ts'
 import { timeFrom } from './parameters.ts'
 import { badRequest } from './problem.ts'
@@ -12,7 +12,7 @@ const KEYS = new Set(['device', 'name', 'value', 'unit', 'time', 'seq', 'timeQua
 const MAX_UNIT_LENGTH = 64
 const MAX_NAME_LENGTH = 256
 /** SenML takes smaller times as relative to now (RFC 8428, 4.5.3). */
-const EARLIEST_MS = 2 ** 28 * 1_000
+const EARLIEST_MS = EARLIEST_DATE_MS
 const LATEST_MS = 253_402_300_799_999
 
 /** Throws TG_BAD_REQUEST, naming the reading and the member. */

@@ -11,6 +11,8 @@ gateway:
   id: ${gatewayId}
   # Where the log and everything else is kept. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/tidegate.
   # data: /var/lib/tidegate
+  # How long after the start messages wait to go upstream when the clock of this machine has not been set yet.
+  clockWait: 60s
   # Further directories of device profiles.
   devices: []
 
@@ -24,6 +26,13 @@ log:
   minFree: 256MiB
   # At maxBytes, with messages that no sink has settled yet: dropOldest, or refuse new ones.
   whenFull: dropOldest
+  # Before the oldest messages go for want of room, old ones are thinned as you say here, so that a device that talks much
+  # does not push out one that talks little. For each topic, the newest so many of each step of time stay; the first policy
+  # that matches decides, and what none matches is not thinned. Without policies nothing is.
+  keep: []
+  # keep:
+  #   - { topic: "vibration/#", per: 1m }
+  #   - { device: "weather/+", newest: 2, per: 10m }
 
 api:
   # Dashboard, REST, WebSocket, metrics. Beyond this machine only with tokens.

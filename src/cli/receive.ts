@@ -5,7 +5,7 @@ import { parseDuration } from '../config/units.ts'
 import { type AmqpEndpoint, parseAmqpUrl } from '../core/amqp-url.ts'
 import { TidegateError } from '../core/errors.ts'
 import { Completeness } from '../upstream/completeness.ts'
-import { type Delivered, readDelivered } from '../upstream/delivered.ts'
+import { type Delivered, type DeliveredMark, readDelivered } from '../upstream/delivered.ts'
 import { type ReceivingFrom, receive } from '../upstream/receiving.ts'
 import { reportText } from '../upstream/report-text.ts'
 import { parseArguments, parseWholeNumber } from './arguments.ts'
@@ -115,7 +115,7 @@ const printer =
       for (const mark of delivered.marks)
         text += json
           ? `${JSON.stringify({ gateway, loss: mark })}\n`
-          : `${printable(gateway)}  loss mark: seq ${mark.first} to ${mark.last}, ${mark.count} messages, ${printable(mark.reason)}\n`
+          : `${printable(gateway)}  loss mark: ${markText(mark)}\n`
     } else {
       const { lane } = delivered
       for (const reading of delivered.readings)
@@ -127,6 +127,12 @@ const printer =
     const full = text !== '' && io.stdout.write(text) === false
     return full && io.stdout instanceof EventEmitter ? drained(io.stdout, io.signal) : undefined
   }
+
+const markText = ({ first, last, count, reason, devices }: DeliveredMark): string => {
+  const [most] = Object.entries(devices ?? {})
+  const of = most === undefined ? '' : `, most of ${printable(most[0])} (${most[1]})`
+  return `${last < first ? 'no seq' : `seq ${first} to ${last}`}, ${count} messages, ${printable(reason)}${of}`
+}
 
 const drained = async (output: EventEmitter, signal: AbortSignal): Promise<void> => {
   await once(output, 'drain', { signal }).catch(() => undefined) // aborted, or nobody reads any more: the end is near

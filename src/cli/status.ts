@@ -1,7 +1,8 @@
 // tidegate status: how the running gateway is doing, for people or as JSON; exit 1 when it is not well or not there.
 
-import type { Health } from '../core/contract.ts'
+import type { Health, LossMark } from '../core/contract.ts'
 import { TidegateError } from '../core/errors.ts'
+import type { Wear } from '../core/log-contract.ts'
 import type { SinkStatus, StatusReport } from '../core/status.ts'
 import { parseArguments } from './arguments.ts'
 import { configOption, configUsage, configuration } from './configuration.ts'
@@ -10,6 +11,11 @@ import { gatewayClient, isRecord } from './gateway-client.ts'
 import type { Verb } from './verb.ts'
 
 const TIMEOUT_MS = 10_000
+/** The status is read at a glance; `--json` has all that the gateway remembers. */
+const SHOWN_LOSSES = 5
+const SHOWN_NAMES = 3
+/** Beyond it a Date is invalid. */
+const MAX_DATE_MS = 8.64e15
 
 const usage = `Usage: tidegate status [options]
 
@@ -38,6 +44,9 @@ export const verb: Verb = {
   },
 }
 
+/** From here on whoever waits for acknowledgements notices the disk; a worn card is known by it. */
+const SLOW_COMMIT_MS = 100
+
 /** The report for people. */
 export const statusText = (report: StatusReport): string => {
   const { gateway, version, log, live, clock, memory } = report
@@ -45,6 +54,7 @@ export const statusText = (report: StatusReport): string => {
     ['gateway', `${printable(gateway)} (tidegate ${version}), up ${durationText(report.uptimeSeconds * 1_000)}`],
     ['health', report.healthy ? 'healthy' : `NOT healthy: ${report.reasons.map(printable).join('; ')}`],
     ['log', logText(log)],
+    ...(log.wear === undefined || log.wear.payloadBytes === 0 ? [] : [['wear', wearText(log.wear)]]),
     [
       'live',
       `${countText(live.devices)} devices, ${countText(live.values)} values, ${countText(live.faults)} faults, ${countText(live.subscribers)} subscribers`,
@@ -56,7 +66,13 @@ export const statusText = (report: StatusReport): string => {
   const sinks = report.sinks.map((sink) => [sink.name, sink.type, ...healthText(sink), sinkText(sink)])
   const section = (title: string, rows: readonly (readonly string[])[]) =>
     `\n\n${title}\n${rows.length === 0 ? '  none' : table(rows.map((row) => ['', ...row]))}`
-  return table(overview) + section('sources', sources) + section('sinks', sinks)
+  const losses = (log.losses ?? []).slice(-SHOWN_LOSSES).reverse().map(lossRow)
+  return (
+    table(overview) +
+    section('sources', sources) +
+    section('sinks', sinks) +
+    (losses.length === 0 ? '' : section('newest losses', losses))
+  )
 }
 
 const logText = (log: StatusReport['log']): string => {
@@ -64,10 +80,34 @@ const logText = (log: StatusReport['log']): string => {
   const parts = [
     log.last === 0 ? 'empty' : `seq ${log.first} to ${log.last}`,
     `${sizeText(log.bytes)} of ${sizeText(log.maxBytes)} in ${countText(log.segments)} segments`,
-    ...lost.map(([reason, count]) => `${countText(count)} lost (${reason})`),
+    ...lost.map(([reason, count]) => `${countText(count)} lost (${printable(reason)})`),
     ...(log.state === 'ok' ? [] : [`REFUSING messages: ${printable(log.reason ?? 'no reason given')}`]),
+    ...(log.commitMs >= SLOW_COMMIT_MS ? [`a SLOW disk: ${Math.round(log.commitMs)} ms a commit`] : []),
   ]
   return parts.join(', ')
+}
+
+/** What the log costs the card. */
+const wearText = ({ hours, payloadBytes, physicalBytes }: Wear): string => {
+  const perByte = `${(physicalBytes / payloadBytes).toFixed(1)} bytes written per payload byte`
+  // What a start costs says little about a day.
+  if (hours < 1) return `${perByte}, ${sizeText(physicalBytes)} so far`
+  const perDay = `${sizeText((physicalBytes / hours) * 24)} a day`
+  return hours < 23 ? `${perByte}, ${perDay} so far (${hours.toFixed(1)} h)` : `${perByte}, ${perDay}`
+}
+
+/** When, what for, how many of whom, which seqs. */
+const lossRow = ({ time, reason, count, first, last, detail, devices, topics }: LossMark): readonly string[] => {
+  const names = Object.entries(devices ?? topics ?? {})
+  const most = names.slice(0, SHOWN_NAMES).map(([name, messages]) => `${printable(name)} ${countText(messages)}`)
+  const of = names.length === 0 ? [] : [`of ${most.join(', ')}${names.length > SHOWN_NAMES ? ', …' : ''}`]
+  const seqs = last < first ? 'never had a seq' : first === last ? `seq ${first}` : `seq ${first} to ${last}`
+  return [
+    Math.abs(time) <= MAX_DATE_MS ? new Date(time).toISOString() : 'at an unknown time',
+    printable(reason),
+    count === 0 ? 'no message, only seqs' : count === 1 ? '1 message' : `${countText(count)} messages`,
+    [seqs, ...of, ...(detail === undefined ? [] : [printable(detail)])].join('; '),
+  ]
 }
 
 const sinkText = (sink: SinkStatus): string => {

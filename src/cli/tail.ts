@@ -122,7 +122,10 @@ const readPage = ({ body }: Answer, after: Seq): Page => {
     seq: Math.max(after, ...seqs),
     readings,
     notes: [
-      ...gaps.map(({ from, to, reason }) => `seq ${String(from)} to ${String(to)} are gone (${String(reason)})`),
+      ...gaps.map(
+        ({ from, to, reason, partial }) =>
+          `${partial === true ? 'some of ' : ''}seq ${String(from)} to ${String(to)} are gone (${String(reason)})`,
+      ),
       ...(body['conflated'] === true ? ['too much for one answer: only the newest value of each name is shown'] : []),
     ],
   }

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { TidegateError } from '../core/errors.ts'
-import type { Config, PartConfig, TokenConfig } from './config.ts'
+import type { Config, KeepConfig, PartConfig, TokenConfig } from './config.ts'
 import { defaultDataDirectory } from './data-directory.ts'
 import { parseListen } from './listen.ts'
 import { isName, list, MAX_NAME_LENGTH, record } from './schema.ts'
@@ -30,6 +30,7 @@ export const assemble = (value: unknown, { file, base, env, hostname }: Origin):
     gateway: {
       id: gateway.id ?? defaultGatewayId(hostname),
       data,
+      clockWaitMs: gateway.clockWait,
       plugins: gateway.plugins.map(absolute),
       devices: gateway.devices.map(absolute),
     },
@@ -39,6 +40,7 @@ export const assemble = (value: unknown, { file, base, env, hostname }: Origin):
       maxAgeMs: log.maxAge,
       minFreeBytes: log.minFree,
       whenFull: log.whenFull,
+      keep: log.keep.map(({ per, ...policy }) => ({ ...policy, perMs: per })),
     },
     api: {
       listen,
@@ -66,6 +68,7 @@ interface Accepted {
   readonly gateway: {
     readonly id?: string
     readonly data?: string
+    readonly clockWait: number
     readonly plugins: readonly string[]
     readonly devices: readonly string[]
   }
@@ -75,6 +78,7 @@ interface Accepted {
     readonly maxAge: number
     readonly minFree: number
     readonly whenFull: Config['log']['whenFull']
+    readonly keep: readonly (Omit<KeepConfig, 'perMs'> & { readonly per: number })[]
   }
   readonly api: {
     readonly listen: string

@@ -12,6 +12,8 @@ export interface Config {
     readonly id: string
     /** Data directory, absolute. */
     readonly data: string
+    /** How long after the start messages whose time is not known wait for the clock to be set. */
+    readonly clockWaitMs: number
     /** Files of third-party plug-ins, absolute. */
     readonly plugins: readonly string[]
     /** Further directories of device profiles, absolute. */
@@ -23,6 +25,7 @@ export interface Config {
     readonly maxAgeMs: number
     readonly minFreeBytes: number
     readonly whenFull: 'dropOldest' | 'refuse'
+    readonly keep: readonly KeepConfig[]
   }
   readonly api: {
     readonly listen: ListenAddress
@@ -33,6 +36,15 @@ export interface Config {
   }
   readonly sources: readonly PartConfig[]
   readonly sinks: readonly PartConfig[]
+}
+
+/** What of old messages stays when there is no room for all. */
+export interface KeepConfig {
+  /** A Topic Filter for the topic, or else one for the device. */
+  readonly topic?: string
+  readonly device?: string
+  readonly newest: number
+  readonly perMs: number
 }
 
 export interface TokenConfig {

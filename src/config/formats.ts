@@ -1,5 +1,6 @@
 // The formats that schemas may ask for besides JSON Schema's own, each with the words for what it expects.
 
+import { topicFilterFault } from '../core/topic.ts'
 import { parseListen } from './listen.ts'
 import { isName } from './schema.ts'
 import { parseDuration, parseSize } from './units.ts'
@@ -40,6 +41,10 @@ export const formats: Readonly<Record<string, Format>> = {
   'token-hash': {
     accepts: (text) => /^sha256:[0-9a-f]{64}$/.test(text),
     expected: 'sha256: and the 64 hexadecimal digits of the token (printf %s "$TOKEN" | sha256sum)',
+  },
+  'topic-filter': {
+    accepts: (text) => topicFilterFault(text) === undefined,
+    expected: 'an MQTT Topic Filter, such as sensors/# or +/temperature',
   },
   origin: {
     accepts: isOrigin,

@@ -11,6 +11,8 @@ export type PluginType = Pick<Plugin, 'kind' | 'type' | 'schema'>
 
 /** More sources or sinks than this is a mistake of a generator; each costs memory and, as a sink, a cursor. */
 const MAX_PARTS = 256
+/** Each is matched against every topic of an old segment. */
+const MAX_POLICIES = 100
 /** Names become directories, metric labels and AMQP routing words. */
 export const MAX_NAME_LENGTH = 64
 const NAME_PATTERN = `^[A-Za-z0-9][A-Za-z0-9_-]{0,${MAX_NAME_LENGTH - 1}}$`
@@ -56,6 +58,14 @@ const gateway = object('This gateway and its directories', {
     minLength: 1,
     description: 'Data directory. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/tidegate',
   },
+  clockWait: {
+    type: 'string',
+    format: 'duration',
+    formatMaximum: '1h',
+    default: '60s',
+    description:
+      'How long after the start messages from before the clock was set wait for it; then they go on, so marked',
+  },
   plugins: texts('Paths of third-party plug-ins', 64),
   devices: texts('Further directories of device profiles', 64),
 })
@@ -93,6 +103,35 @@ const log = object('The durable log of messages', {
     enum: ['dropOldest', 'refuse'],
     default: 'dropOldest',
     description: 'What happens at maxBytes to messages that no sink has settled',
+  },
+  keep: {
+    type: 'array',
+    description:
+      'What of old messages stays when there is no room for all, before the oldest go: for each topic that a policy matches, the newest of each step of time. The first that matches decides; what none matches is not thinned',
+    default: [],
+    maxItems: MAX_POLICIES,
+    items: {
+      type: 'object',
+      additionalProperties: false,
+      required: ['per'],
+      properties: {
+        topic: { type: 'string', format: 'topic-filter', description: 'A Topic Filter for the topic; or else:' },
+        device: { type: 'string', format: 'topic-filter', description: 'A Topic Filter for the device' },
+        newest: {
+          type: 'integer',
+          minimum: 1,
+          maximum: 1_000,
+          default: 1,
+          description: 'How many messages of each topic stay of each step',
+        },
+        per: {
+          type: 'string',
+          format: 'duration',
+          formatMinimum: '1s',
+          description: 'The step of time',
+        },
+      },
+    },
   },
 })
 
@@ -200,6 +239,7 @@ const patterns: Readonly<Record<string, string>> = {
   listen: `^(.+:[0-9]{1,5}|${PLACEHOLDER})$`,
   name: `${NAME_PATTERN}|${PLACEHOLDER}`,
   'token-hash': `^(sha256:[0-9a-f]{64}|${PLACEHOLDER})$`,
+  'topic-filter': '^[^\\u0000]+$',
   origin: `^(https?://[^/]+|${PLACEHOLDER})$`,
 }
 

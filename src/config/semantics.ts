@@ -3,7 +3,7 @@
 
 import type { Path } from './document.ts'
 import { isLoopback, type ListenAddress, listenersCollide, parseListen } from './listen.ts'
-import { record } from './schema.ts'
+import { list, record } from './schema.ts'
 import { type Finding, pathText } from './validation.ts'
 
 /** `value` is the configuration with its defaults filled in. */
@@ -14,6 +14,7 @@ export const semanticFindings = (value: unknown): readonly Finding[] => [
   ...openApi(value),
   ...openBrokers(value),
   ...unusableUrls(value),
+  ...unclearPolicies(value),
 ]
 
 interface Listener extends ListenAddress {
@@ -85,6 +86,17 @@ const unusableUrls = (value: unknown): readonly Finding[] =>
       return [finding([kind, index, 'url'], `${pathText([kind, index, 'url'])} is not a URL with a host`)]
     }),
   )
+
+// A policy with both would leave open whether both must match.
+const unclearPolicies = (value: unknown): readonly Finding[] =>
+  list(record(record(value)['log'])['keep']).flatMap((policy, index): Finding[] => {
+    const { topic, device } = record(policy)
+    if ((topic === undefined) !== (device === undefined)) return []
+    const path = ['log', 'keep', index]
+    const fault =
+      topic === undefined ? 'lacks a filter: topic or device' : 'has both topic and device; write two policies'
+    return [finding(path, `${pathText(path)} ${fault}`)]
+  })
 
 const sourceListeners = (value: unknown): readonly (Listener | undefined)[] =>
   parts(value, 'sources').map((part, index) => listener(['sources', index, 'listen'], part['listen']))

@@ -63,6 +63,8 @@ export interface LossMark {
   readonly topics?: Readonly<Record<string, number>>
   /** How many per device, where a decoder was at work; the most affected first, at most MAX_LOSS_NAMES (core/loss.ts). */
   readonly devices?: Readonly<Record<string, number>>
+  /** The only sink that it is lost for; absent where it is lost for all of them. */
+  readonly sink?: string
 }
 
 /**
@@ -110,11 +112,14 @@ export interface Intake {
   deliver(message: Message): Promise<Seq>
   /**
    * The broker's hot path: takes the message at once and calls `settled` when it is durable (or failed), in the order of
-   * the calls. Returns false when the log wants no more for now: wait for `ready()` before the next append.
+   * the calls. Returns false when the log wants no more of that QoS for now: wait for `ready()` before the next append.
+   * QoS 0 messages for which there is no room while the disk takes nothing are shown, counted and not kept: they fail.
    */
   append(message: Message, settled?: Settled): boolean
-  /** Resolves at once, or as soon as the log has room again. */
-  ready(): Promise<void>
+  /** Resolves at once, or as soon as the log has room again for such messages; QoS 1 and 2 are meant by default. */
+  ready(qos?: 0 | 1 | 2): Promise<void>
+  /** Why nothing becomes durable for now; undefined when all is well. */
+  readonly refusal: string | undefined
 }
 
 export type Settled = (error: TidegateError | undefined, seq: Seq) => void
@@ -191,6 +196,8 @@ export type Lane = 'fresh' | 'backlog'
 export interface Delivery {
   readonly entry: Entry
   readonly decoding: Decoding
+  /** What a 'loss' entry tells, with its devices where they can be known. Absent where it tells nothing, or of another sink. */
+  readonly mark?: LossMark
 }
 
 /** Consecutive entries of one lane, in seq order. */
@@ -206,6 +213,7 @@ export interface Batch {
 export interface Rejection {
   readonly first: Seq
   readonly last: Seq
+  /** As its readings have it: their messages become a loss mark. '' for a note about losses, which is none itself. */
   readonly device: string
   readonly reason: string
   /** What was to be sent, for the dead letter. */
@@ -273,112 +281,6 @@ export interface SourceContext extends Context {
   readonly directory: string
   /** Entries of the log after a seq, to rebuild what the source keeps in memory (retained messages). Ends at the durable seq. */
   replay(after: Seq): AsyncIterable<readonly Entry[]>
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The log
-
-export interface ReadLimit {
-  readonly entries: number
-  /** Payload bytes; one entry is returned even if it is larger. */
-  readonly bytes: number
-}
-
-/** What a reader is to look for. Without matching entries, whole segments and stretches are passed over unread. */
-export interface ReadFilter {
-  /** Which channels; asked once per channel and segment. */
-  readonly channel?: (topic: string, source: string) => boolean
-  /** Arrival from here on (inclusive) and up to here (exclusive), after correction. */
-  readonly fromMs?: UnixMs
-  readonly toMs?: UnixMs
-}
-
-export interface ReadResult {
-  /** In seq order. */
-  readonly entries: readonly Entry[]
-  /** Holes before, between or after the entries, in seq order. */
-  readonly gaps: readonly Gap[]
-  /** Pass it as `after` next time. Equals the given `after` when nothing was there. */
-  readonly next: Seq
-}
-
-export interface LogReader {
-  /**
-   * Entries with seq > after in order, never past the durable seq. Rejects only when the disk cannot be read. With a filter,
-   * what does not match is left out and passed over by `next`, marks included; gaps are told as ever.
-   */
-  read(after: Seq, limit: ReadLimit, filter?: ReadFilter): Promise<ReadResult>
-  close(): Promise<void>
-}
-
-export interface Log extends Intake {
-  /** Called after each commit, in order, with what became durable; must not throw. Returns its own removal. */
-  onDurable(listener: (entries: readonly Entry[]) => void): () => void
-  /** Newest durable seq; 0 in an empty log. */
-  readonly durable: Seq
-  /**
-   * While the disk takes nothing, what came in is not durable and not acknowledged, but may be shown: called with it, in seq
-   * order, at most every so often; later calls of onDurable may repeat it. Must not throw. Returns its own removal.
-   */
-  onUndurable(listener: (entries: readonly Entry[]) => void): () => void
-  /** Writes down that these seqs will not be delivered, counts and shows it. Resolves once that is durable. */
-  recordLoss(mark: Omit<LossMark, 'time'>): Promise<Seq>
-  reader(): LogReader
-  info(): LogInfo
-  /** Everything up to this seq is settled by every sink. Retention beyond it leaves a loss mark. */
-  settledUpTo(seq: Seq): void
-  close(): Promise<void>
-}
-
-export interface LogInfo {
-  readonly first: Seq
-  readonly last: Seq
-  readonly segments: number
-  readonly bytes: number
-  readonly maxBytes: number
-  readonly maxAgeMs: number
-  readonly state: 'ok' | 'refusing'
-  readonly reason?: string
-  /** Waiting for the next commit. */
-  readonly pendingMessages: number
-  readonly pendingBytes: number
-  readonly messagesAppended: number
-  readonly payloadBytes: number
-  /** Bytes handed to write(2), block headers, footers and zero filling included. */
-  readonly writtenBytes: number
-  readonly commits: number
-  /** Messages lost, by reason: what the loss marks tell that are still in the log. */
-  readonly lost: Readonly<Record<string, number>>
-  /** The newest loss marks, newest last, at most MAX_SHOWN_LOSSES. */
-  readonly losses: readonly LossMark[]
-  /** Files and byte ranges in quarantine. */
-  readonly quarantined: number
-  readonly wear: Wear
-}
-
-/** What the log costs the card, over the last 24 hours or since the start, whichever is shorter. */
-export interface Wear {
-  readonly hours: number
-  readonly payloadBytes: number
-  /** As the disk sees it: whole pages, and what the file system's journal adds. An estimate; see src/README.md. */
-  readonly physicalBytes: number
-}
-
-/** Where a reader stands, durable. Everything that is in no unsettled range is settled. */
-export interface Cursor {
-  /** Ascending, disjoint; the last one is open (last = Infinity). */
-  readonly unsettled: readonly Range[]
-  /** Everything up to and including this seq is settled. */
-  readonly position: Seq
-  settle(first: Seq, last: Seq): void
-  /** Resolves once the present position is durable. */
-  flush(): Promise<void>
-  close(): Promise<void>
-}
-
-export interface Range {
-  readonly first: Seq
-  readonly last: Seq
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@
 //
 // Names beyond the characters of 4.5.1 (spaces, umlauts) are taken and sent as they are: a device keeps one identity.
 
-import type { Reading, Seq, UnixMs } from './contract.ts'
+import type { Reading, Seq, TimeQuality, UnixMs } from './contract.ts'
 import { DecodeError } from './errors.ts'
 
 /** Times below it are relative to now (4.5.3): 2^28 seconds. */
 const RELATIVE_BELOW_S = 2 ** 28
+/** A time before this is no date but a distance from the arrival, whatever a clock that was never set made of it. */
+export const EARLIEST_DATE_MS = RELATIVE_BELOW_S * 1_000
 /** The version of RFC 8428 (4.1). */
 const BASE_VERSION = 10
 /** Feature codes of RFC 9100 (versions from 16 on are sums of them) that this parser knows: 16 = secondary units. */
@@ -208,12 +210,17 @@ export interface SenmlReading {
   readonly unit?: string
   /** The reading's own time, or the arrival. */
   readonly timeMs: UnixMs
+  /** Of a time that is the arrival; absent where the clock had been set. */
+  readonly timeQuality?: TimeQuality
   readonly seq: Seq
 }
 
 /**
  * A Pack of one device's readings. The first record carries the base name `DEVICE/`; each record its absolute time and
- * its seq ("seq" is no SenML label, so readers that do not know it ignore it: 4.4).
+ * its seq ("seq" and "timeQuality" are no SenML labels, so readers that do not know them ignore them: 4.4).
+ *
+ * An arrival by a clock that was never set is left out: in 1970 it would be read as relative, and later as a date that it is
+ * not. No time means that the sensor knows none (4.5.3), which is the truth.
  */
 export const writeSenmlPack = (device: string, readings: readonly SenmlReading[]): string => {
   let pack = '['
@@ -222,9 +229,9 @@ export const writeSenmlPack = (device: string, readings: readonly SenmlReading[]
     pack += quoted(reading.name)
     if (reading.unit !== undefined) pack += `,"u":${quoted(reading.unit)}`
     pack += writtenValue(reading.value)
-    // A clock that was never set gives times that would be read as relative (4.5.3): no time is better than a wrong one.
-    const seconds = reading.timeMs / 1_000
-    if (seconds >= RELATIVE_BELOW_S) pack += `,"t":${seconds}`
+    if (reading.timeQuality !== 'unsynced' && reading.timeMs >= EARLIEST_DATE_MS)
+      pack += `,"t":${reading.timeMs / 1_000}`
+    if (reading.timeQuality !== undefined) pack += `,"timeQuality":"${reading.timeQuality}"`
     pack += `,"seq":${reading.seq}}`
   }
   return `${pack}]`

@@ -1,6 +1,7 @@
 // What `tidegate status --json` and GET /api/v1/status print. Types only.
 
-import type { Health, LogInfo, Range, Seq, UnixMs } from './contract.ts'
+import type { Health, Seq, UnixMs } from './contract.ts'
+import type { LogInfo, Range } from './log-contract.ts'
 
 export interface StatusReport {
   readonly gateway: string

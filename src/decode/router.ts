@@ -11,6 +11,11 @@ import { type BoundRule, type CompiledRule, compileRule } from './rule.ts'
 
 export interface Router {
   readonly decode: Decode
+  /**
+   * Whether a message of this topic may bring a reading of a device that matches; false is certain. `lists`: whether its
+   * payload may be a JSON array (which may be SenML, with any names).
+   */
+  mayBeDevice(topic: string, source: string, lists: boolean, matches: (device: string) => boolean): boolean
   /** Decodes as this profile says, whatever claims the topic. TG_NOT_FOUND where no rule of it takes the message. */
   decodeAs(profile: string, message: Decodable): Decoding
   /** Which profile decides about a topic (and, where it is given, this payload), and why. */
@@ -77,6 +82,19 @@ class TopicRouter implements Router {
     } catch (error) {
       return { profile: GENERIC_PROFILE, device: message.topic, readings: [], fault: faultText(error) }
     }
+  }
+
+  mayBeDevice(topic: string, source: string, lists: boolean, matches: (device: string) => boolean): boolean {
+    const { bound, place } = this.#route(topic)
+    const scalarDevice = place.device ?? source
+    for (const { rule, device, accepts } of bound) {
+      if (rule.decoder !== 'ignore' && matches(device)) return true
+      // A scalar that the rule gives no name puts the device into the topic.
+      if (rule.decoder !== 'ignore' && rule.decoder !== 'json' && rule.name === undefined && matches(scalarDevice))
+        return true
+      if (accepts === undefined) return false
+    }
+    return lists || matches(topic) || matches(scalarDevice)
   }
 
   decodeAs(profile: string, message: Decodable): Decoding {

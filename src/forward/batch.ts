@@ -1,37 +1,55 @@
 // Reads one batch of a lane from the log and decodes it: every seq from first to last is in it, as a delivery or in a gap.
 
-import type { Batch, Decode, Decoding, Delivery, Gap, LogReader, Reading, ReadLimit, Seq } from '../core/contract.ts'
+import type { Batch, Decode, Decoding, Delivery, Entry, Gap, Reading, Seq } from '../core/contract.ts'
+import type { LogReader, ReadLimit } from '../core/log-contract.ts'
+import { readLossMark } from '../core/loss.ts'
+import type { DeviceNames } from './device-names.ts'
 import type { Stretch } from './lanes.ts'
 
 /** Which readings a sink wants. */
 export type ReadingFilter = (reading: Reading) => boolean
 
-const NO_READINGS: readonly Reading[] = []
+export interface BatchParts {
+  readonly reader: LogReader
+  readonly decode: Decode
+  readonly filter?: ReadingFilter
+  readonly devices: DeviceNames
+  /** The sink that the batch is for: what only another one lost is not its affair. */
+  readonly sink: string
+}
+
+/** The log's own marks are no payloads. */
+const UNDECODED: Decoding = { profile: '', device: '', readings: [] }
 
 /** Undefined when the log has nothing there (yet). */
-export const readBatch = async (
-  reader: LogReader,
-  decode: Decode,
-  stretch: Stretch,
-  limit: ReadLimit,
-  filter?: ReadingFilter,
-): Promise<Batch | undefined> => {
+export const readBatch = async (parts: BatchParts, stretch: Stretch, limit: ReadLimit): Promise<Batch | undefined> => {
   const after = stretch.first - 1
-  const found = await reader.read(after, limit)
+  const found = await parts.reader.read(after, limit)
   const last = Math.min(found.next, stretch.last)
   if (last < stretch.first) return undefined
   const deliveries: Delivery[] = []
   for (const entry of found.entries) {
     // The reader does not know where the lane ends.
     if (entry.seq > last) break
-    const decoding = entry.kind === 'message' ? decode(entry) : undecoded(entry.topic)
-    deliveries.push({ entry, decoding: filter === undefined ? decoding : filtered(decoding, filter) })
+    deliveries.push(entry.kind === 'message' ? delivered(entry, parts) : marked(entry, parts))
   }
   return { lane: stretch.lane, first: stretch.first, last, deliveries, gaps: within(found.gaps, stretch.first, last) }
 }
 
-/** The log's own marks are no payloads. */
-const undecoded = (device: string): Decoding => ({ profile: '', device, readings: NO_READINGS })
+const delivered = (entry: Entry, { decode, filter, devices }: BatchParts): Delivery => {
+  const decoding = decode(entry)
+  devices.learn(entry.topic, decoding.device)
+  return { entry, decoding: filter === undefined ? decoding : filtered(decoding, filter) }
+}
+
+const marked = (entry: Entry, { devices, sink }: BatchParts): Delivery => {
+  const mark = entry.kind === 'loss' ? readLossMark(entry.payload) : undefined
+  if (mark === undefined || (mark.sink !== undefined && mark.sink !== sink)) return { entry, decoding: UNDECODED }
+  const named = devices.named(mark)
+  // The mark says the time of a clock that was not set; by now it is known better.
+  const time = entry.timeQuality === 'corrected' ? entry.receivedAt : named.time
+  return { entry, decoding: UNDECODED, mark: { ...named, time } }
+}
 
 const filtered = (decoding: Decoding, filter: ReadingFilter): Decoding => {
   const readings = decoding.readings.filter(filter)
@@ -42,5 +60,5 @@ const within = (gaps: readonly Gap[], first: Seq, last: Seq): readonly Gap[] => 
   if (gaps.length === 0) return gaps
   return gaps
     .filter((gap) => gap.last >= first && gap.first <= last)
-    .map((gap) => ({ first: Math.max(gap.first, first), last: Math.min(gap.last, last), reason: gap.reason }))
+    .map((gap) => ({ ...gap, first: Math.max(gap.first, first), last: Math.min(gap.last, last) }))
 }

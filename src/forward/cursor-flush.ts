@@ -1,10 +1,13 @@
 // When a cursor's position is made durable: seldom enough to spare the flash, often enough that a crash repeats only the
 // last seconds. A flush that fails is tried again with the next one: the price is duplicates, never loss.
 
-import type { Cursor } from '../core/contract.ts'
+import type { Cursor } from '../core/log-contract.ts'
 
-/** At a gateway's usual pace: 17,000 small writes a day at most. The first move after a pause is written at once. */
-const SLOW_FLUSH_MS = 5_000
+/**
+ * At a gateway's usual pace: 9,000 small writes a day at most, and not with every commit of the file system's journal (5 s),
+ * which would hold this file's inode each time. The first move after a pause is written at once.
+ */
+const SLOW_FLUSH_MS = 10_000
 /** While it moves fast, so that a crash repeats no more than about this. */
 const FAST_FLUSH_MS = 200
 /** Settled since the last flush; more than this is fast. One write of 4 KiB costs little beside so many messages. */
@@ -17,6 +20,8 @@ export class CursorFlush {
   #flushedAt = Number.NEGATIVE_INFINITY
   #timer: NodeJS.Timeout | undefined
   #fast = false
+  #hurried = false
+  #closing = false
   #flushing: Promise<void> | undefined
 
   /** `onResult` hears of every flush: the error, or undefined when it succeeded. */
@@ -38,8 +43,17 @@ export class CursorFlush {
     this.#timer = setTimeout(() => void this.#flush(), waitMs)
   }
 
+  /** Flushes now, or as soon as the flush that is under way has ended. */
+  soon(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#flushing === undefined) void this.#flush()
+    else this.#hurried = true
+  }
+
   /** The last flush; nothing moves any more. */
   async close(): Promise<void> {
+    this.#closing = true
     clearTimeout(this.#timer)
     this.#timer = undefined
     await this.#flushing
@@ -61,6 +75,9 @@ export class CursorFlush {
     this.#flushing = undefined
     this.#fast = false
     this.#flushedAt = performance.now()
-    if (this.#settled > 0) this.moved(0)
+    const hurried = this.#hurried
+    this.#hurried = false
+    if (hurried && !this.#closing) void this.#flush()
+    else if (this.#settled > 0) this.moved(0)
   }
 }

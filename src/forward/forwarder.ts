@@ -1,29 +1,21 @@
 // The loop that brings one sink everything in the log, at least once and in order within a lane. Connecting again, backing
 // off, batching, dead letters and the cursor are written here once, so that a sink only connects and writes.
 
-import type {
-  Batch,
-  Clock,
-  Cursor,
-  Decode,
-  Health,
-  Logger,
-  LogReader,
-  Meter,
-  Rejection,
-  Seq,
-  Sink,
-  UnixMs,
-  WriteResult,
-} from '../core/contract.ts'
+import type { Batch, Clock, Decode, Health, Logger, Meter, Seq, Sink, UnixMs, WriteResult } from '../core/contract.ts'
 import { describe, TidegateError } from '../core/errors.ts'
+import type { Cursor, LogReader } from '../core/log-contract.ts'
 import type { SinkStatus } from '../core/status.ts'
 import { type Backoff, retryDelayMs, withDeadline } from '../core/time.ts'
 import { abortable } from './abortable.ts'
 import { type ReadingFilter, readBatch } from './batch.ts'
 import { CursorFlush } from './cursor-flush.ts'
 import type { DeadLetters } from './dead-letters.ts'
+import type { DeviceNames } from './device-names.ts'
+import { GuardedHealth } from './guarded-health.ts'
 import { type LaneOptions, Lanes, type Stretch } from './lanes.ts'
+import type { LossRecorder } from './loss-recorder.ts'
+import { rejectedMessages } from './rejected.ts'
+import { SettingAside } from './setting-aside.ts'
 import { Settling } from './settling.ts'
 
 export interface ForwarderOptions {
@@ -40,6 +32,8 @@ export interface ForwarderOptions {
   /** Resolves when durable() may have advanced; rejects when the signal aborts. */
   readonly wake: (signal: AbortSignal) => Promise<void>
   readonly deadLetters: DeadLetters
+  readonly losses: Pick<LossRecorder, 'record' | 'damage'>
+  readonly devices: DeviceNames
   readonly clock: Clock
   readonly logger: Logger
   readonly meter: Meter
@@ -72,6 +66,8 @@ export class Forwarder {
   readonly #options: ForwarderOptions
   readonly #lanes: Lanes
   readonly #flush: CursorFlush
+  readonly #aside: SettingAside
+  readonly #guarded: GuardedHealth
   readonly #labels: { readonly sink: string }
   #loop: Promise<void> | undefined
   #stopping = false
@@ -92,6 +88,8 @@ export class Forwarder {
   constructor(options: ForwarderOptions) {
     this.#options = options
     this.#lanes = new Lanes(options.cursor, options.lanes)
+    this.#aside = new SettingAside(options)
+    this.#guarded = new GuardedHealth(options.sink, options.logger, options.name)
     this.#labels = { sink: options.name }
     this.#startedAt = options.clock.wallMs()
     this.#flush = new CursorFlush(options.cursor, (error) => this.#onFlush(error))
@@ -131,7 +129,8 @@ export class Forwarder {
     await this.#flush.close()
     const { sink, reader, cursor } = this.#options
     const tooLate = () => new Error('did not close in time')
-    await Promise.allSettled([withDeadline(sink.close(), CLOSE_DEADLINE_MS, tooLate), reader.close(), cursor.close()])
+    const closeSink = async () => sink.close()
+    await Promise.allSettled([withDeadline(closeSink(), CLOSE_DEADLINE_MS, tooLate), reader.close(), cursor.close()])
   }
 
   async #run(): Promise<void> {
@@ -175,7 +174,7 @@ export class Forwarder {
 
   /** Sends one batch, or waits for something to send. */
   async #step(): Promise<void> {
-    const { sink, durable, batch, clock } = this.#options
+    const { durable, batch, clock } = this.#options
     const fresh = this.#lanes.fresh(durable())
     const backlog = this.#lanes.backlog(durable())
     // Few readings wait for company, counted from the last batch: the first one after a pause goes at once.
@@ -190,35 +189,44 @@ export class Forwarder {
       await this.#forward(next)
       return
     }
-    const { state, reason } = sink.health()
-    if (state === 'failed') throw new TidegateError('TG_UPSTREAM_UNREACHABLE', reason ?? 'the connection was lost')
+    const health = this.#guarded.ask()
+    if (health?.state === 'failed')
+      throw new TidegateError('TG_UPSTREAM_UNREACHABLE', health.reason ?? 'the connection was lost')
     if (fresh === undefined) this.#recovered()
     await this.#rest(fresh === undefined ? IDLE_CHECK_MS : Math.min(waitMs, IDLE_CHECK_MS), true)
   }
 
   async #forward(stretch: Stretch): Promise<void> {
-    const { reader, decode, filter, clock, meter, name } = this.#options
+    const { losses, clock, meter, name } = this.#options
     const limit = stretch.lane === 'fresh' ? READ_LIMIT : { ...READ_LIMIT, entries: this.#backlogEntries }
-    const batch = await readBatch(reader, decode, stretch, limit, filter)
+    const batch = await readBatch({ ...this.#options, sink: name }, stretch, limit)
     if (batch === undefined) {
+      // The other lane may have something.
+      this.#lastLane = stretch.lane
       await this.#rest(EMPTY_READ_PAUSE_MS)
       return
     }
+    for (const gap of batch.gaps) losses.damage(gap)
     const startedAt = clock.monotonicMs()
     this.#lastLane = batch.lane
     if (batch.lane === 'fresh') this.#freshSentAt = startedAt
     const settling = new Settling(batch)
     const result = await this.#write(batch, settling)
-    if (result.settled > batch.last || result.settled < batch.first - 1)
+    if (!(result.settled <= batch.last && result.settled >= batch.first - 1))
       throw new TidegateError(
         'TG_PLUGIN',
         `sink '${name}' settled seq ${result.settled} of a batch from ${batch.first} to ${batch.last}`,
       )
     if (result.rejected.length > 0) {
-      await this.#setAside(result.rejected)
-      this.#onRejected(settling.reject(result.rejected))
+      // What lies behind the settled prefix comes again, and is rejected again.
+      const messages = rejectedMessages(batch, result.rejected).filter(({ seq }) => seq <= result.settled)
+      await this.#aside.setAside(result.rejected, messages, (step) => this.#insist(step))
+      settling.reject(messages)
+      this.#onRejected(messages.length)
     }
     this.#settle(settling, result.settled)
+    // What was rejected is not to be rejected, set aside and marked a second time after a crash.
+    if (result.rejected.length > 0) this.#flush.soon()
     const tookMs = clock.monotonicMs() - startedAt
     meter.observe('sink_write_seconds', tookMs / 1_000, this.#labels)
     if (batch.lane === 'backlog') this.#adaptBacklog(tookMs)
@@ -232,14 +240,14 @@ export class Forwarder {
     const work = new AbortController()
     this.#work = work
     const watch = setTimeout(() => {
-      if (sink.health().state === 'degraded') {
+      if (this.#guarded.ask()?.state === 'degraded') {
         watch.refresh()
         return
       }
       work.abort(new TidegateError('TG_UPSTREAM_STALLED', `sink '${name}' confirmed nothing for ${stallMs / 1_000} s`))
     }, stallMs)
     const progress = (settled: Seq) => {
-      if (work.signal.aborted) return
+      if (work.signal.aborted || !Number.isSafeInteger(settled)) return
       watch.refresh()
       this.#settle(settling, Math.min(settled, batch.last))
     }
@@ -269,11 +277,13 @@ export class Forwarder {
     this.#recovered()
   }
 
-  /** The cursor must not pass a rejection that is not on disk: without room there, the sink waits. */
-  async #setAside(rejected: readonly Rejection[]): Promise<void> {
+  /** Tries until it succeeds or the forwarder stops: the cursor must not pass what is not on disk. */
+  async #insist(step: (signal: AbortSignal) => Promise<void>): Promise<void> {
     for (;;) {
+      const work = new AbortController()
+      this.#work = work
       try {
-        await this.#options.deadLetters.add(this.#options.name, rejected)
+        await step(work.signal)
         return
       } catch (error) {
         if (this.#stopping) throw error
@@ -292,7 +302,6 @@ export class Forwarder {
     const { meter, logger } = this.#options
     this.#counts.rejectedMessages += messages
     meter.add('sink_rejected_messages_total', this.#labels, messages)
-    meter.add('lost_messages_total', { reason: 'rejected' }, messages)
     logger.warn({ ...this.#labels, messages }, 'rejected messages were set aside as dead letters')
   }
 
@@ -339,7 +348,13 @@ export class Forwarder {
 
   #health(): Health {
     if (this.#stopping) return { state: 'closed', since: this.#startedAt, reason: 'the gateway is stopping' }
-    const health = this.#options.sink.health()
+    const { obstacle } = this.#aside
+    if (obstacle !== undefined) return { state: 'degraded', since: this.#startedAt, reason: obstacle }
+    const health = this.#guarded.ask() ?? {
+      state: 'degraded',
+      since: this.#startedAt,
+      reason: `the plug-in cannot say how it is: ${this.#guarded.failure}`,
+    }
     // Connected again, and what it waits for now says more than why it was lost.
     if (this.#connected && health.state === 'degraded') return health
     if (this.#failure !== undefined)

@@ -1,7 +1,8 @@
 // Which seqs a sink is sent next. Normally there is one lane, in order. After an outage the pile becomes the backlog lane,
 // which drains beside the fresh lane; both go upwards. The ranges live in the cursor, so a restart finds them again.
 
-import type { Cursor, Lane, Range, Seq } from '../core/contract.ts'
+import type { Lane, Seq } from '../core/contract.ts'
+import type { Cursor, Range } from '../core/log-contract.ts'
 
 /** Fewer waiting messages are sent within a second or so: not worth a lane. */
 const DEFAULT_SPLIT_MESSAGES = 2_000

@@ -1,7 +1,8 @@
-// What the ingest thread and the forward thread say to each other. All of it is hints and figures: they share only the data
-// directory, so a message that is lost costs latency and nothing else. Everything here can be structured-cloned.
+// What the ingest thread and the forward thread say to each other. Nearly all of it is hints and figures: they share only the
+// data directory, so a message that is lost costs latency and nothing else. What was rejected for good is the exception: the
+// cursor waits for the answer that its loss mark is durable. Everything here can be structured-cloned.
 
-import type { Seq } from '../core/contract.ts'
+import type { Gap, LossMark, Seq } from '../core/contract.ts'
 import type { SinkStatus } from '../core/status.ts'
 
 export interface ForwardWorkerData {
@@ -16,6 +17,8 @@ export interface ForwardWorkerData {
   readonly durable: Seq
   /** What had piled up before: newest durable seq when the log was opened, or when the thread is started again. */
   readonly piled: Seq
+  /** Until then, on the monotonic clock, messages from before the clock was set wait for it. */
+  readonly clockWaitUntilMs: number
   readonly logLevel: string
   readonly logFormat: string
 }
@@ -29,6 +32,8 @@ export interface SinkSettings {
 
 export type ToForwardThread =
   | { readonly type: 'durable'; readonly seq: Seq }
+  /** The loss with this id is durable in the log, or could not be recorded. */
+  | { readonly type: 'recorded'; readonly id: number; readonly error?: string }
   /** End within so many milliseconds; the answer is 'stopped'. */
   | { readonly type: 'stop'; readonly deadlineMs: number }
 
@@ -36,6 +41,9 @@ export type FromForwardThread =
   | { readonly type: 'ready' }
   | { readonly type: 'status'; readonly sinks: readonly SinkStatus[] }
   | { readonly type: 'meter'; readonly deltas: readonly MeterDelta[] }
+  | { readonly type: 'loss'; readonly id: number; readonly loss: Omit<LossMark, 'time'> }
+  /** A reader met damage that nobody may have noticed yet. */
+  | { readonly type: 'damage'; readonly gap: Gap }
   | { readonly type: 'stopped' }
 
 export interface MeterDelta {

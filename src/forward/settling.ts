@@ -1,6 +1,6 @@
 // How far a batch is settled, and what was confirmed on the way: each delivery is counted once, however often progress is told.
 
-import type { Batch, Rejection, Seq } from '../core/contract.ts'
+import type { Batch, Seq } from '../core/contract.ts'
 
 export class Settling {
   readonly batch: Batch
@@ -30,12 +30,8 @@ export class Settling {
     return { messages, readings }
   }
 
-  /** Takes messages out of the count; returns how many. */
-  reject(rejections: readonly Rejection[]): number {
-    for (const { first, last, device } of rejections)
-      for (const { entry, decoding } of this.batch.deliveries)
-        if (entry.seq >= first && entry.seq <= last && decoding.readings.some((reading) => reading.device === device))
-          this.#rejected.add(entry.seq)
-    return this.#rejected.size
+  /** Takes messages out of the count. */
+  reject(messages: readonly { readonly seq: Seq }[]): void {
+    for (const { seq } of messages) this.#rejected.add(seq)
   }
 }

@@ -2,7 +2,7 @@
 // again with back-off when it dies. Nothing here can hold up ingest: hints are coalesced and never waited for.
 
 import { Worker } from 'node:worker_threads'
-import type { Clock, Logger, Meter, Seq, UnixMs } from '../core/contract.ts'
+import type { Clock, Gap, Logger, LossMark, Meter, Seq, UnixMs } from '../core/contract.ts'
 import { describe, TidegateError } from '../core/errors.ts'
 import type { SinkStatus } from '../core/status.ts'
 import { retryDelayMs } from '../core/time.ts'
@@ -18,6 +18,10 @@ export interface ForwardThreadOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly meter: Meter
+  /** Writes a loss mark; resolves once it is durable. */
+  readonly recordLoss: (loss: Omit<LossMark, 'time'>) => Promise<unknown>
+  /** A reader met damage that nobody may have noticed yet. */
+  readonly onDamage?: (gap: Gap) => void
   /** Called with each report of the thread. */
   readonly onStatus?: (sinks: readonly SinkStatus[]) => void
   readonly backoff?: { readonly baseMs: number; readonly capMs: number }
@@ -78,7 +82,7 @@ export class ForwardThread {
     })
     this.#worker = worker
     let cause: unknown
-    worker.on('message', (message: FromForwardThread) => this.#onMessage(message))
+    worker.on('message', (message: FromForwardThread) => this.#onMessage(worker, message))
     worker.on('error', (error) => {
       cause = error
     })
@@ -137,16 +141,32 @@ export class ForwardThread {
     this.#worker?.postMessage(message)
   }
 
-  #onMessage(message: FromForwardThread): void {
+  #onMessage(worker: Worker, message: FromForwardThread): void {
     if (message.type === 'meter') {
       applyDeltas(message.deltas, this.#options.meter)
     } else if (message.type === 'status') {
       this.#statuses = message.sinks.map((sink) => withEarlier(sink, this.#earlier.get(sink.name)))
       this.#options.onStatus?.(this.#statuses)
+    } else if (message.type === 'loss') {
+      void this.#record(worker, message.id, message.loss)
+    } else if (message.type === 'damage') {
+      this.#options.onDamage?.(message.gap)
     } else if (message.type === 'ready' && this.#lost !== undefined) {
       this.#lost = undefined
       this.#options.logger.info({ deaths: this.#deaths }, 'forward thread back')
     }
+  }
+
+  async #record(worker: Worker, id: number, loss: Omit<LossMark, 'time'>): Promise<void> {
+    const answer = (error?: string) => {
+      const message: ToForwardThread = { type: 'recorded', id, ...(error === undefined ? {} : { error }) }
+      // One that has gone does not wait any more.
+      if (this.#worker === worker) worker.postMessage(message)
+    }
+    await this.#options.recordLoss(loss).then(
+      () => answer(),
+      (error: unknown) => answer(describe(error)),
+    )
   }
 
   #onExit(worker: Worker, cause: string): void {

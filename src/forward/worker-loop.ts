@@ -3,12 +3,16 @@
 
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
-import type { Clock, Cursor, Decode, Logger, LogReader, Seq, SinkPlugin } from '../core/contract.ts'
+import type { Clock, Decode, Logger, Seq, SinkPlugin } from '../core/contract.ts'
 import { describe } from '../core/errors.ts'
+import type { Cursor, LogReader } from '../core/log-contract.ts'
 import type { SinkStatus } from '../core/status.ts'
+import { ClockHold } from './clock-hold.ts'
 import { DeadLetters } from './dead-letters.ts'
+import { DeviceNames } from './device-names.ts'
 import { DurableSignal } from './durable-signal.ts'
 import { Forwarder } from './forwarder.ts'
+import { LossRecorder } from './loss-recorder.ts'
 import { MeterRelay } from './meter-relay.ts'
 import type { ForwardWorkerData, FromForwardThread, SinkSettings, ToForwardThread } from './protocol.ts'
 import { readingFilter } from './reading-filter.ts'
@@ -45,22 +49,26 @@ export const runForwardThread = async (
 ): Promise<void> => {
   const meter = new MeterRelay()
   const durable = new DurableSignal(data.durable)
+  const post = (message: FromForwardThread) => port.postMessage(message)
+  const losses = new LossRecorder(post)
   const stop = new Promise<number>((resolve) => {
     port.on('message', (message: ToForwardThread) => {
       if (message.type === 'durable') durable.advance(message.seq)
+      else if (message.type === 'recorded') losses.answered(message.id, message.error)
       else resolve(message.deadlineMs)
     })
     // Without the other side there is nobody to report to and nothing to wait for.
     port.on('close', () => resolve(0))
   })
-  const post = (message: FromForwardThread) => port.postMessage(message)
   const decode = parts.createRouter(data.profiles)
   const deadLetters = new DeadLetters({ directory: join(data.dataDirectory, 'dead-letters'), ...parts, meter })
+  const clockHold = new ClockHold({ ...parts, untilMs: data.clockWaitUntilMs })
+  const shared = { meter, durable, decode, deadLetters, losses, clockHold, devices: new DeviceNames(decode) }
   const forwarders: Forwarder[] = []
   const failed: SinkStatus[] = []
   const startSink = async (settings: SinkSettings) => {
     try {
-      const forwarder = await createForwarder(settings, data, parts, { meter, durable, decode, deadLetters })
+      const forwarder = await createForwarder(settings, data, parts, shared)
       forwarder.start()
       forwarders.push(forwarder)
     } catch (error) {
@@ -73,7 +81,7 @@ export const runForwardThread = async (
 
   let reported = ''
   const report = () => {
-    const sinks = [...forwarders.map((forwarder) => forwarder.status()), ...failed]
+    const sinks = [...forwarders.map((forwarder) => clockHold.told(forwarder.status())), ...failed]
     const text = JSON.stringify(sinks)
     if (text !== reported) post({ type: 'status', sinks })
     reported = text
@@ -100,29 +108,30 @@ const createForwarder = async (
     readonly durable: DurableSignal
     readonly decode: Decode
     readonly deadLetters: DeadLetters
+    readonly losses: LossRecorder
+    readonly devices: DeviceNames
+    readonly clockHold: ClockHold
   },
 ): Promise<Forwarder> => {
   const { name, type } = settings
   const { logger, clock } = parts
-  const { meter, durable, decode, deadLetters } = shared
+  const { meter, durable, clockHold } = shared
   const config = (settings.config ?? {}) as DeliveryConfig
   const plugin = await parts.loadSink(type)
   const sink = plugin.create(settings.config, { name, gateway: data.gateway, logger, clock, meter })
   const filter = readingFilter(config.filter)
   return new Forwarder({
+    ...shared,
     name,
     type,
     sink,
     cursor: await parts.openCursor(name),
-    reader: await parts.openReader(() => durable.seq),
-    decode,
+    reader: clockHold.reader(name, await parts.openReader(() => durable.seq)),
     durable: () => durable.seq,
     piled: data.piled,
     wake: (signal) => durable.wake(signal),
-    deadLetters,
     clock,
     logger,
-    meter,
     batch: {
       maxReadings: config.batch?.maxReadings ?? DEFAULT_MAX_READINGS,
       maxDelayMs: config.batch?.maxDelay ?? DEFAULT_MAX_DELAY_MS,

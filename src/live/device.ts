@@ -2,7 +2,7 @@
 // whether it is overdue. Ages are taken from the monotonic clock where the boot is the same, so a clock that jumps (the first
 // synchronisation) makes no device stale.
 
-import type { Clock, Entry, Seq, UnixMs } from '../core/contract.ts'
+import type { Clock, Entry, Seq, TimeQuality, UnixMs } from '../core/contract.ts'
 import type { LiveReading } from './reading.ts'
 
 /** Weight of the newest interval: about ten reports until a changed rhythm is learnt. */
@@ -24,6 +24,8 @@ export interface Fault {
   readonly seq: Seq
   readonly timeMs: UnixMs
   readonly reason: string
+  /** Where the time was read from a clock that was not set. */
+  readonly unsynced?: { readonly monotonicMs: number; readonly bootId: string }
 }
 
 /** One value in the list of all values, which is ordered by seq. */
@@ -40,6 +42,8 @@ export interface DeviceReport {
   readonly source: string
   readonly lastSeq: Seq
   readonly lastHeard: string
+  /** Of `lastHeard`. */
+  readonly timeQuality?: TimeQuality
   readonly values: number
   readonly faults: number
   readonly lastFault?: { readonly seq: Seq; readonly time: string; readonly reason: string }
@@ -56,6 +60,7 @@ export class DeviceRecord {
   #heardAt: UnixMs = 0
   #heardMonotonicMs = 0
   #bootId = ''
+  #timeQuality: TimeQuality | undefined
   /** Start of the present report; the next interval is measured from here. */
   #anchorMs = 0
   #intervalMs = 0
@@ -82,11 +87,29 @@ export class DeviceRecord {
     this.#heardAt = entry.receivedAt
     this.#heardMonotonicMs = entry.monotonicMs
     this.#bootId = entry.bootId
+    this.#timeQuality = entry.timeQuality
   }
 
   fault(entry: Entry, reason: string): void {
     this.#faults++
-    this.#lastFault = { seq: entry.seq, timeMs: entry.receivedAt, reason }
+    const { seq, receivedAt: timeMs, timeQuality, monotonicMs, bootId } = entry
+    this.#lastFault = {
+      seq,
+      timeMs,
+      reason,
+      ...(timeQuality === 'unsynced' ? { unsynced: { monotonicMs, bootId } } : {}),
+    }
+  }
+
+  /** Brings times from before the clock was set to what they were. */
+  correct(bootId: string, correctionMs: number): void {
+    if (this.#timeQuality === 'unsynced' && this.#bootId === bootId) {
+      this.#heardAt = this.#heardMonotonicMs + correctionMs
+      this.#timeQuality = 'corrected'
+    }
+    const fault = this.#lastFault
+    if (fault?.unsynced?.bootId !== bootId) return
+    this.#lastFault = { seq: fault.seq, reason: fault.reason, timeMs: fault.unsynced.monotonicMs + correctionMs }
   }
 
   /** Takes over what an older stretch of the log knew about the same device. */
@@ -103,6 +126,7 @@ export class DeviceRecord {
     this.#source = older.#source
     this.#heardAt = older.#heardAt
     this.#heardMonotonicMs = older.#heardMonotonicMs
+    this.#timeQuality = older.#timeQuality
     this.#bootId = older.#bootId
     this.#anchorMs = older.#anchorMs
   }
@@ -116,6 +140,7 @@ export class DeviceRecord {
       source: this.#source,
       lastSeq: this.lastSeq,
       lastHeard: isoTime(this.#heardAt),
+      ...(this.#timeQuality !== undefined && { timeQuality: this.#timeQuality }),
       values: this.values.size,
       faults: this.#faults,
       ...(fault && { lastFault: { seq: fault.seq, time: isoTime(fault.timeMs), reason: fault.reason } }),
@@ -137,7 +162,10 @@ export class DeviceRecord {
   }
 
   #ageMs(clock: Clock): number {
-    return clock.bootId === this.#bootId ? clock.monotonicMs() - this.#heardMonotonicMs : clock.wallMs() - this.#heardAt
+    const nowMs = clock.monotonicMs()
+    if (clock.bootId === this.#bootId) return nowMs - this.#heardMonotonicMs
+    // Between boots only the wall clock knows, where it was right both times; silent since this boot it has been in any case.
+    return clock.synced() && this.#timeQuality !== 'unsynced' ? clock.wallMs() - this.#heardAt : nowMs
   }
 }
 

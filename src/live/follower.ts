@@ -111,6 +111,7 @@ export class Follower {
   /** Sends everything after a seq and joins the hub. Returns whether nothing was missing. */
   async #resume(after: Seq): Promise<boolean> {
     const { hub, scan, window } = this.#live
+    const filter = scan.filter(this.selection)
     this.#position = after
     let whole = true
     for (;;) {
@@ -121,9 +122,14 @@ export class Follower {
         this.#leave = hub.add(this) // in the same turn as the look into the window: nothing falls between
         return whole
       }
-      const page = await scan.read(this.#position, this.#abort.signal)
+      const page = await scan.read(this.#position, this.#abort.signal, undefined, filter)
       if (page.gaps.length > 0) whole = false
       this.#sendPage(page)
+      const gap = page.next > this.#position ? undefined : this.#live.beyondReach(this.#position)
+      if (gap === undefined) continue
+      whole = false
+      this.#outlet.gap(gap)
+      this.#position = gap.last
     }
   }
 
@@ -140,7 +146,7 @@ export class Follower {
   }
 
   #sendPage(page: ScanPage): void {
-    const { scan, window } = this.#live
+    const { scan } = this.#live
     const readings = scan.readings(page.entries, this.selection)
     let start = 0
     for (const gap of page.gaps) {
@@ -150,9 +156,7 @@ export class Follower {
       this.#position = gap.last
       start = end
     }
-    // A reader with nothing to say below the window's floor says that there is nothing.
-    const next = page.next > this.#position ? page.next : Math.max(this.#position, window.floor)
-    this.#send(readings.slice(start), next)
+    this.#send(readings.slice(start), Math.max(this.#position, page.next))
   }
 
   #snapshot(): void {

@@ -78,6 +78,11 @@ export class Hub {
     else this.#timer = setTimeout(() => this.#flush(), waitMs)
   }
 
+  /** What is about to be sent goes with the time that is known by now. */
+  correct(bootId: string, correctionMs: number): void {
+    this.#pending = this.#pending.map((reading) => reading.corrected(bootId, correctionMs) ?? reading)
+  }
+
   close(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined

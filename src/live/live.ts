@@ -1,14 +1,15 @@
 // Live values: what the log made durable, decoded once, as the last value of each device and name, as a window of the newest
 // readings, and as a stream to subscribers. Fed by the gateway with each commit; rebuilt from the log at start.
 
-import type { Clock, Decode, Entry, Logger, LogReader, Meter, Seq } from '../core/contract.ts'
+import type { Clock, Decode, Entry, Gap, Logger, Meter, Seq } from '../core/contract.ts'
 import { describe } from '../core/errors.ts'
+import type { LogReader } from '../core/log-contract.ts'
 import type { LiveStatus } from '../core/status.ts'
 import { delay } from '../core/time.ts'
 import { Hub } from './hub.ts'
 import type { LiveReading } from './reading.ts'
 import { rebuild } from './rebuild.ts'
-import { Scan } from './scan.ts'
+import { type MayBeDevice, Scan } from './scan.ts'
 import { LiveState, STATE_LIMITS, type StateLimits } from './state.ts'
 import { WINDOW_LIMITS, Window, type WindowLimits } from './window.ts'
 
@@ -17,6 +18,8 @@ const FOREGROUND_MS = 250
 
 export interface LiveOptions {
   readonly decode: Decode
+  /** Lets reads of the log pass over what others sent; by default, every message may be from any device. */
+  readonly mayBeDevice?: MayBeDevice
   readonly reader: () => LogReader
   /** The newest durable seq. */
   readonly durable: () => Seq
@@ -35,6 +38,8 @@ export class Live {
   readonly durable: () => Seq
   readonly #options: LiveOptions
   readonly #abort = new AbortController()
+  /** Those that came since the start, by boot. */
+  readonly #corrections = new Map<string, number>()
   #work: Promise<void> | undefined
   #seq: Seq = 0
 
@@ -43,7 +48,7 @@ export class Live {
     this.durable = options.durable
     this.state = new LiveState(options.stateLimits ?? STATE_LIMITS, options.meter)
     this.window = new Window(options.windowLimits ?? WINDOW_LIMITS)
-    this.scan = new Scan(options.reader, options.decode)
+    this.scan = new Scan(options.reader, options.decode, options.mayBeDevice)
   }
 
   /** Everything up to this seq has been applied. */
@@ -67,7 +72,16 @@ export class Live {
     signal.throwIfAborted()
   }
 
-  /** Called with each commit, in order. */
+  /**
+   * What lies behind a seq and cannot be had: the log does not have it yet, or never will, and the window has forgotten it.
+   * Only while the disk takes nothing.
+   */
+  beyondReach(after: Seq): Gap | undefined {
+    if (this.durable() > after || this.window.covers(after)) return undefined
+    return { first: after + 1, last: this.window.floor, reason: 'refused' }
+  }
+
+  /** Called with each commit, and before it with what the disk does not take; in order. What it has seen it passes over. */
   feed(entries: readonly Entry[]): void {
     const { decode, meter } = this.#options
     const fresh: LiveReading[] = []
@@ -81,6 +95,17 @@ export class Live {
     }
     this.window.push(fresh)
     this.hub.publish(fresh, this.#seq)
+  }
+
+  /**
+   * The clock of a boot was set after all: times that were shown by it before are corrected. What subscribers got stays as it
+   * was marked, unsynced; it is not sent again, because each seq comes once.
+   */
+  correct(bootId: string, correctionMs: number): void {
+    this.#corrections.set(bootId, correctionMs)
+    this.state.correct(bootId, correctionMs)
+    this.window.correct(bootId, correctionMs)
+    this.hub.correct(bootId, correctionMs)
   }
 
   status(): LiveStatus {
@@ -106,6 +131,8 @@ export class Live {
       const { scan, state, window } = this
       const background = () => foreground.aborted
       await rebuild({ scan, decode, state, window, limits: stateLimits, upTo, signal, background })
+      // What was read before they came.
+      for (const [bootId, correctionMs] of this.#corrections) this.correct(bootId, correctionMs)
       const { devices, values } = this.status()
       logger.info({ devices, values, elapsedMs: Math.round(performance.now() - startedMs) }, 'live values rebuilt')
     } catch (error) {

@@ -1,15 +1,18 @@
 // A reading as clients see it: with its seq, and the time and time quality worked out. Its JSON text is written once, when
 // somebody first looks, and shared by every answer and every subscriber after that.
 
-import type { Entry, Reading, Seq, UnixMs } from '../core/contract.ts'
+import type { Entry, Reading, Seq, TimeQuality, UnixMs } from '../core/contract.ts'
+import { EARLIEST_DATE_MS } from '../core/senml.ts'
 
-/** A gateway whose wall clock says less than this has never had it set (no battery, no network yet). */
-const CLOCK_SET_AFTER_MS = Date.UTC(2025, 0, 1)
 /** RFC 3339 knows the years 0000 to 9999 only; a payload's own time outside of them is worth less than the arrival. */
 const EARLIEST_MS = -62_167_219_200_000
 const LATEST_MS = 253_402_300_799_999
 /** What a reading occupies in memory besides its texts, roughly. */
 const OVERHEAD_BYTES = 160
+const ARRIVAL_BYTES = 56
+
+/** What is to be known of an entry. */
+type Arrival = Pick<Entry, 'seq' | 'receivedAt' | 'timeQuality' | 'monotonicMs' | 'bootId'>
 
 export class LiveReading {
   readonly seq: Seq
@@ -18,20 +21,42 @@ export class LiveReading {
   readonly value: number | string | boolean
   readonly unit: string | undefined
   readonly timeMs: UnixMs
-  /** True when the time is the arrival by a clock that had never been set. */
-  readonly unsynced: boolean
+  /** Of a time that is the arrival; a payload's own time needs none. */
+  readonly timeQuality: TimeQuality | undefined
+  /** Where the time may still be corrected: by the clock that had been right all along. */
+  readonly #arrival: Pick<Arrival, 'receivedAt' | 'monotonicMs' | 'bootId'> | undefined
   #json: string | undefined
 
-  constructor(seq: Seq, receivedAt: UnixMs, reading: Reading) {
+  constructor(arrival: Arrival, reading: Reading) {
+    const { receivedAt, monotonicMs, bootId, timeQuality } = arrival
     const own = reading.timeMs
     const usesOwn = own !== undefined && own >= EARLIEST_MS && own <= LATEST_MS
-    this.seq = seq
+    const isDate = usesOwn && (timeQuality !== 'unsynced' || own >= EARLIEST_DATE_MS)
+    this.seq = arrival.seq
     this.device = reading.device
     this.name = reading.name
     this.value = reading.value
     this.unit = reading.unit
     this.timeMs = usesOwn ? own : Math.min(LATEST_MS, Math.max(0, receivedAt))
-    this.unsynced = !usesOwn && receivedAt < CLOCK_SET_AFTER_MS
+    this.timeQuality = isDate ? undefined : timeQuality
+    this.#arrival = this.timeQuality === 'unsynced' ? { receivedAt, monotonicMs, bootId } : undefined
+  }
+
+  /** The reading with its right time, now that one of its boot is known; undefined when it needs no correction. */
+  corrected(bootId: string, correctionMs: number): LiveReading | undefined {
+    const arrival = this.#arrival
+    if (arrival?.bootId !== bootId) return undefined
+    const { seq, device, name, value, unit, timeMs } = this
+    const receivedAt = arrival.monotonicMs + correctionMs
+    const reading: Reading = {
+      device,
+      name,
+      value,
+      ...(unit === undefined ? {} : { unit }),
+      // A distance from the arrival stays one.
+      ...(timeMs === Math.max(0, arrival.receivedAt) ? {} : { timeMs: timeMs + receivedAt - arrival.receivedAt }),
+    }
+    return new LiveReading({ ...arrival, seq, receivedAt, timeQuality: 'corrected' }, reading)
   }
 
   get json(): string {
@@ -42,12 +67,13 @@ export class LiveReading {
   /** Roughly what it occupies, for limits. */
   get sizeBytes(): number {
     const valueBytes = typeof this.value === 'string' ? 2 * this.value.length : 0
-    return OVERHEAD_BYTES + this.device.length + 2 * this.name.length + valueBytes
+    const arrivalBytes = this.#arrival === undefined ? 0 : ARRIVAL_BYTES
+    return OVERHEAD_BYTES + arrivalBytes + this.device.length + 2 * this.name.length + valueBytes
   }
 
   #write(): string {
     const unit = this.unit === undefined ? '' : `,"unit":${JSON.stringify(this.unit)}`
-    const quality = this.unsynced ? ',"timeQuality":"unsynced"' : ''
+    const quality = this.timeQuality === undefined ? '' : `,"timeQuality":"${this.timeQuality}"`
     const time = new Date(this.timeMs).toISOString()
     return `{"seq":${this.seq},"device":${JSON.stringify(this.device)},"name":${JSON.stringify(this.name)},"value":${JSON.stringify(this.value)}${unit},"time":"${time}"${quality}}`
   }
@@ -55,7 +81,7 @@ export class LiveReading {
 
 /** What one message says, in the payload's order. */
 export const liveReadings = (entry: Entry, readings: readonly Reading[]): LiveReading[] =>
-  readings.map((reading) => new LiveReading(entry.seq, entry.receivedAt, reading))
+  readings.map((reading) => new LiveReading(entry, reading))
 
 /** How many of the readings (ascending seq) fit, whole messages only and at least one message. */
 export const pageLength = (readings: readonly LiveReading[], limit: { entries: number; bytes: number }): number => {

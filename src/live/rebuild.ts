@@ -3,7 +3,8 @@
 // gateway serves, abortable at any time. Live traffic may run beside it: what is known already is never overwritten.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Decode, Gap, ReadLimit, Seq } from '../core/contract.ts'
+import type { Decode, Gap, Seq } from '../core/contract.ts'
+import type { ReadLimit } from '../core/log-contract.ts'
 import { delay } from '../core/time.ts'
 import type { Scan } from './scan.ts'
 import { LiveState, type StateLimits } from './state.ts'

@@ -1,7 +1,8 @@
 // Bounded reads of the log, decoded, for everybody who needs more than the live window holds: resuming clients, long polls,
 // history, the rebuild. Few reads run at a time, so a thousand clients that resume at once cost the memory of a few.
 
-import type { Decode, Entry, Gap, LogReader, ReadLimit, Seq } from '../core/contract.ts'
+import type { Decode, Entry, Gap, Seq, UnixMs } from '../core/contract.ts'
+import type { LogReader, ReadFilter, ReadLimit } from '../core/log-contract.ts'
 import { type LiveReading, liveReadings } from './reading.ts'
 import type { Selection } from './selection.ts'
 
@@ -9,6 +10,14 @@ import type { Selection } from './selection.ts'
 const MAX_READS = 4
 /** One page: small enough to decode without a pause that anybody feels. */
 const SCAN_PAGE: ReadLimit = { entries: 512, bytes: 256 * 1024 }
+
+/** Whether a message may bring a reading of a matching device (decode/router.ts). */
+export type MayBeDevice = (
+  topic: string,
+  source: string,
+  lists: boolean,
+  matches: (device: string) => boolean,
+) => boolean
 
 export interface ScanPage {
   readonly entries: readonly Entry[]
@@ -27,21 +36,39 @@ interface Seat {
 export class Scan {
   readonly #open: () => LogReader
   readonly #decode: Decode
+  readonly #mayBeDevice: MayBeDevice
   readonly #free: Seat[] = Array.from({ length: MAX_READS }, () => ({ reader: undefined, next: -1 }))
   readonly #waiting = new Set<() => void>()
   #closed = false
 
-  constructor(open: () => LogReader, decode: Decode) {
+  constructor(open: () => LogReader, decode: Decode, mayBeDevice: MayBeDevice = () => true) {
     this.#open = open
     this.#decode = decode
+    this.#mayBeDevice = mayBeDevice
   }
 
-  /** One page of entries after a seq. Rejects with the signal's reason, or when the disk cannot be read. */
-  async read(after: Seq, signal: AbortSignal, limit: ReadLimit = SCAN_PAGE): Promise<ScanPage> {
+  /** What read() may pass over for somebody who wants only this; make it once for all pages. Undefined: nothing. */
+  filter(selection: Selection, fromMs?: UnixMs, toMs?: UnixMs): ReadFilter | undefined {
+    const { matchesDevice } = selection
+    if (matchesDevice === undefined && fromMs === undefined && toMs === undefined) return undefined
+    return {
+      ...(fromMs !== undefined && { fromMs }),
+      ...(toMs !== undefined && { toMs }),
+      // Marks bring no reading.
+      channel: (topic, source, lists) =>
+        topic !== '' && (matchesDevice === undefined || this.#mayBeDevice(topic, source, lists, matchesDevice)),
+    }
+  }
+
+  /**
+   * One page of entries after a seq. Rejects with the signal's reason, or when the disk cannot be read. With a filter, a page
+   * may be empty although `next` went on.
+   */
+  async read(after: Seq, signal: AbortSignal, limit: ReadLimit = SCAN_PAGE, filter?: ReadFilter): Promise<ScanPage> {
     const seat = await this.#take(after, signal)
     try {
       seat.reader ??= this.#open()
-      const page = await seat.reader.read(after, limit)
+      const page = await seat.reader.read(after, limit, filter)
       seat.next = page.next
       signal.throwIfAborted()
       return page

@@ -9,6 +9,8 @@ export interface Selection {
   /** The devices, when each filter names exactly one; lets the hub look them up instead of matching. */
   readonly exactDevices: readonly string[] | undefined
   matches(device: string, name: string): boolean
+  /** Absent where every device is wanted. */
+  readonly matchesDevice?: (device: string) => boolean
 }
 
 /** Throws TG_FILTER_INVALID, naming the filter. */
@@ -25,6 +27,7 @@ export const selectionOf = (devices: readonly string[], names: readonly string[]
   return {
     key: JSON.stringify([filters, [...wanted].sort()]),
     exactDevices: exact ? filters : undefined,
+    ...(filters.length > 0 && { matchesDevice }),
     matches: (device, name) => (wanted.size === 0 || wanted.has(name)) && matchesDevice(device),
   }
 }

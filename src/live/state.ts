@@ -88,6 +88,18 @@ export class LiveState {
     return readings
   }
 
+  /** Brings times from before the clock was set to what they were, now that this is known. */
+  correct(bootId: string, correctionMs: number): void {
+    for (const record of this.#devices.values()) record.correct(bootId, correctionMs)
+    for (let node = this.#newest; node !== undefined; node = node.older) {
+      const corrected = node.reading.corrected(bootId, correctionMs)
+      if (corrected === undefined) continue
+      this.#bytes += corrected.sizeBytes - node.reading.sizeBytes
+      node.reading = corrected
+    }
+    this.#epoch++
+  }
+
   /** Takes over an older stretch of the log: only what is not known yet. Returns false when there is no room for more. */
   adopt(older: LiveState): boolean {
     this.#epoch++

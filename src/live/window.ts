@@ -51,6 +51,18 @@ export class Window {
     this.#trim()
   }
 
+  /** Brings times from before the clock was set to what they were, now that this is known. */
+  correct(bootId: string, correctionMs: number): void {
+    this.#readings = this.#readings.slice(this.#head)
+    this.#head = 0
+    for (const [index, reading] of this.#readings.entries()) {
+      const corrected = reading.corrected(bootId, correctionMs)
+      if (corrected === undefined) continue
+      this.#bytes += corrected.sizeBytes - reading.sizeBytes
+      this.#readings[index] = corrected
+    }
+  }
+
   /** Forgets everything; the log has it. */
   reset(floor: Seq): void {
     this.#readings = []

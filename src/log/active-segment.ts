@@ -2,16 +2,27 @@
 // Knows which channels it has defined, keeps the summary for the footer, and fills ahead with zeros while that pays.
 
 import type { Seq } from '../core/contract.ts'
+import { systemCode } from '../core/errors.ts'
 import { BLOCK_HEADER_BYTES, crcSeed, sealBlock } from './block.ts'
 import type { Channel } from './channel.ts'
 import type { FileHandle } from './file-system.ts'
 import { writeFully } from './file-system.ts'
-import { FILL_STEP_BYTES, FIRST_REDEFINE_BYTES, MAX_DICTIONARY_BYTES, REDEFINE_BYTES } from './limits.ts'
+import {
+  FILL_STEP_BYTES,
+  FIRST_REDEFINE_BYTES,
+  MAX_DICTIONARY_BYTES,
+  MAX_PADDING_BYTES,
+  PAGE_BYTES,
+  REDEFINE_BYTES,
+} from './limits.ts'
 import type { PendingBlock } from './pending-block.ts'
 import type { SegmentHeader } from './segment-header.ts'
 import { SEGMENT_HEADER_BYTES } from './segment-header.ts'
 import type { SealedBy, Summary } from './summary.ts'
-import { addBlock, emptySummary, encodeFooter, encodeTrailer, TRAILER_BYTES } from './summary.ts'
+import { addBlock, countEntries, emptySummary, encodeFooter, encodeTrailer, TRAILER_BYTES } from './summary.ts'
+
+/** With less of it used, a file is cut when it is sealed. */
+const USED_SHARE = 3 / 4
 
 export interface ActiveSegmentOptions {
   readonly handle: FileHandle
@@ -24,6 +35,12 @@ export interface ActiveSegmentOptions {
   readonly onWritten: (bytes: number) => void
 }
 
+/** A write that fails for want of room leaves the file as it was; after anything else it cannot be trusted. */
+const NO_ROOM = new Set(['ENOSPC', 'EDQUOT'])
+
+/** What a block is usually like is the mean of so many. */
+const USUAL_BLOCKS = 8
+
 let lastSerial = 0
 
 export class ActiveSegment {
@@ -34,10 +51,11 @@ export class ActiveSegment {
   readonly #onWritten: (bytes: number) => void
   readonly #seed: number
   readonly #serial = ++lastSerial
-  readonly #channels: Channel[] = []
   #dictionaryBytes = 0
   #offset = SEGMENT_HEADER_BYTES
   #allocated: number
+  /** Length of a block; running mean. */
+  #usualBytes = 0
   #fills = true
   #sealed = false
   #closed = false
@@ -87,14 +105,14 @@ export class ActiveSegment {
   /** Writes footer and trailer; they are durable with the next commit(). A rolled file keeps its size, to be used again. */
   async seal(by: SealedBy): Promise<void> {
     this.summary.sealedBy = by
-    for (const { id, source, topic, entries } of this.#channels)
-      this.summary.channels.set(id, { source, topic, entries })
     const footer = encodeFooter(this.summary, this.#seed)
     const footerAt = this.#offset
     await this.#put(footer, footer.length, footerAt)
     this.#offset += footer.length
     const end = this.#offset + TRAILER_BYTES
-    const size = by === 'rolled' ? Math.max(this.#allocated, end) : end
+    // One that was rolled early, for its many topics, does not keep what it did not need.
+    const isWorthKeeping = by === 'rolled' && end >= this.#allocated * USED_SHARE
+    const size = isWorthKeeping ? Math.max(this.#allocated, end) : end
     const trailer = encodeTrailer({ ...this.header, footerAt, footerBytes: footer.length })
     await this.#put(trailer, TRAILER_BYTES, size - TRAILER_BYTES)
     if (this.#allocated > size) await this.#handle.truncate(size)
@@ -111,8 +129,9 @@ export class ActiveSegment {
     const from = this.sizeBytes
     try {
       await this.#put(Buffer.alloc(step), step, from)
-    } catch {
-      // A full disk, most likely. Nothing that counts was touched; the file grows by its blocks from now on, if it can.
+    } catch (error) {
+      if (!NO_ROOM.has(systemCode(error) ?? 'ENOSPC')) throw error
+      // Nothing that counts was touched; the file grows by its blocks from now on, if it can.
       this.#fills = false
       return
     }
@@ -142,8 +161,10 @@ export class ActiveSegment {
         end += channel.definition.length
         definitions++
       }
-      channel.entries += block.entriesByChannel[slot] ?? 0
+      const lists = block.listsByChannel[slot] === true
+      countEntries(this.summary, channel.id, channel, this.#offset, block.entriesByChannel[slot] ?? 0, lists)
     }
+    end = this.#pad(block.bytes, end)
     sealBlock(
       block.bytes,
       {
@@ -159,13 +180,24 @@ export class ActiveSegment {
     return end
   }
 
+  /**
+   * Zeros up to the end of the page, where the next block, if it is like the last ones, would otherwise begin in this page and
+   * end in the next: the disk would write both for it, and this one costs no more for being full.
+   */
+  #pad(bytes: Buffer, end: number): number {
+    this.#usualBytes += (end - this.#usualBytes) / USUAL_BLOCKS
+    const rest = PAGE_BYTES - ((this.#offset + end) % PAGE_BYTES)
+    if (rest >= Math.min(this.#usualBytes, MAX_PADDING_BYTES) || this.#usualBytes > PAGE_BYTES) return end
+    if (end + rest > bytes.length) return end
+    bytes.fill(0, end, end + rest)
+    return end + rest
+  }
+
   /** Whether the channel has to be defined here; from then on it is. */
   #isNews(channel: Channel): boolean {
     if (channel.segment !== this.#serial) {
       channel.segment = this.#serial
       channel.definitions = 0
-      channel.entries = 0
-      this.#channels.push(channel)
       this.#dictionaryBytes += channel.definition.length
     }
     const distance = channel.definitions === 1 ? FIRST_REDEFINE_BYTES : REDEFINE_BYTES

@@ -12,10 +12,12 @@ export const BLOCK_HEADER_BYTES = 56
 const MAGIC = 0x6b624754
 export const BLOCK_MAGIC = Buffer.from('TGbk', 'latin1')
 
+/** A sparse block is one of messages, too: what it lacks was thinned. */
 export type BlockKind = 'messages' | 'footer'
 
 const KIND_MESSAGES = 1
 const KIND_FOOTER = 2
+const KIND_SPARSE = 3
 const FLAG_SYNCED = 1
 
 export interface BlockHeader {
@@ -24,7 +26,10 @@ export interface BlockHeader {
   readonly synced: boolean
   /** Header included. */
   readonly length: number
+  /** Seqs that the block accounts for: its entries, and in a sparse block those that were thinned besides. */
   readonly count: number
+  /** Of a sparse block only: how many of the seqs have an entry. */
+  readonly kept?: number
   /** Where the definitions begin, from the start of the block. */
   readonly definitionsAt: number
   readonly definitions: number
@@ -42,9 +47,9 @@ export const sealBlock = (bytes: Buffer, header: BlockHeader, seed: number): voi
   bytes.writeUInt32LE(MAGIC, 0)
   bytes.writeUInt32LE(crc32(bytes.subarray(BLOCK_HEADER_BYTES, header.length), seed), 8)
   bytes.writeUInt32LE(header.length, 12)
-  bytes[16] = header.kind === 'messages' ? KIND_MESSAGES : KIND_FOOTER
+  bytes[16] = header.kind === 'footer' ? KIND_FOOTER : header.kept === undefined ? KIND_MESSAGES : KIND_SPARSE
   bytes[17] = header.synced ? FLAG_SYNCED : 0
-  bytes.writeUInt16LE(0, 18)
+  bytes.writeUInt16LE(header.kept ?? 0, 18)
   bytes.writeUInt32LE(header.count, 20)
   bytes.writeUInt32LE(header.definitionsAt, 24)
   bytes.writeUInt32LE(header.definitions, 28)
@@ -69,6 +74,7 @@ export const readBlockHeader = (bytes: Buffer, at: number, seed: number): BlockH
     first: readUint53(bytes, at + 32),
     wallUs: readUint53(bytes, at + 40),
     monotonicUs: readUint53(bytes, at + 48),
+    ...(kind === KIND_SPARSE ? { kept: bytes.readUInt16LE(at + 18) } : {}),
   }
   return isSound(header, kind) ? header : undefined
 }
@@ -82,7 +88,8 @@ export const lastSeq = (header: BlockHeader): Seq => header.first + header.count
 
 // A right CRC over wrong numbers is a fault of the writer; the reader survives that too.
 const isSound = (header: BlockHeader, kind: number | undefined): boolean =>
-  (kind === KIND_MESSAGES || kind === KIND_FOOTER) &&
+  (kind === KIND_MESSAGES || kind === KIND_FOOTER || kind === KIND_SPARSE) &&
+  (header.kept ?? 0) <= header.count &&
   header.length >= BLOCK_HEADER_BYTES &&
   header.length <= (kind === KIND_FOOTER ? MAX_FOOTER_BYTES : MAX_BLOCK_BYTES) &&
   header.definitionsAt >= BLOCK_HEADER_BYTES &&

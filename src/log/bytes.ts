@@ -17,6 +17,11 @@ export const writeVarint = (bytes: Buffer, at: number, value: number): number =>
   return position
 }
 
+/** An integer of either sign as one of none, small ones small. */
+export const zigzag = (value: number): number => (value < 0 ? -2 * value - 1 : 2 * value)
+
+export const unzigzag = (value: number): number => (value % 2 === 0 ? value / 2 : -(value + 1) / 2)
+
 export const varintBytes = (value: number): number => {
   let length = 1
   for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) length++

@@ -23,11 +23,10 @@ export interface Channel extends ChannelName {
   /** Which block used it last, and its place in that block's list. */
   block: number
   slot: number
-  /** Which segment holds its definition, how often, at which offset the last one stands, how many entries used it there. */
+  /** Which segment holds its definition, how often, at which offset the last one stands. */
   segment: number
   definitions: number
   definedAt: number
-  entries: number
 }
 
 /** id · source · topic; texts with their length before them. */
@@ -53,6 +52,16 @@ export const decodeDefinition = (reader: ByteReader, into: Map<number, ChannelNa
 
 /** Bytes a message of this channel takes at most, besides its payload and the definition. */
 export const MESSAGE_OVERHEAD_BYTES = 3 * MAX_VARINT_BYTES + 1 + 6
+
+/**
+ * Whether a payload may be a JSON array, which may name devices of its own, whatever the topic says. False is certain: white
+ * space and byte order marks may stand before the bracket.
+ */
+export const mayBeList = (bytes: Buffer, start: number, end: number): boolean => {
+  if (start >= end) return false
+  const first = bytes[start] as number
+  return first === 0x5b || first <= 0x20 || first >= 0x80
+}
 
 /** The writer's table of channels: bounded by forgetting, because an id never means anything else in this run. */
 export class ChannelTable {
@@ -84,7 +93,6 @@ export class ChannelTable {
       segment: -1,
       definitions: 0,
       definedAt: 0,
-      entries: 0,
     }
     this.#size++
     this.#bytes += definition.length

@@ -1,5 +1,5 @@
 // What has a seq and is not durable yet: blocks that fill, and blocks that wait for the disk. Bounded; says when senders
-// should wait and when they may go on.
+// should wait and when they may go on. Messages that are to be shown but not kept get their seqs here too.
 
 import type { Clock, EntryKind, Message, Seq, Settled } from '../core/contract.ts'
 import { BLOCK_HEADER_BYTES } from './block.ts'
@@ -10,6 +10,7 @@ import {
   HIGH_WATER_MESSAGES,
   LOW_WATER_SHARE,
   MAX_PENDING_BYTES,
+  MAX_PENDING_MARKS,
   MAX_PENDING_MESSAGES,
   MAX_SPARE_BUFFERS,
 } from './limits.ts'
@@ -49,6 +50,10 @@ export class CommitQueue {
   /** Oldest first; the last one may take more. */
   #blocks: PendingBlock[] = []
   #open: PendingBlock | undefined
+  /** Taken and not released. */
+  #inFlight: PendingBlock[] = []
+  /** What has got a seq and will not be kept. */
+  #unkept: PendingBlock | undefined
   #wallCheckedUs = 0
   #senders: (() => void)[] = []
 
@@ -72,16 +77,36 @@ export class CommitQueue {
     return this.pendingBytes >= HIGH_WATER_BYTES || this.pendingMessages >= HIGH_WATER_MESSAGES
   }
 
+  /** Leaves seqs out. Only while nothing is pending. */
+  leap(seqs: number): void {
+    this.#nextSeq += seqs
+  }
+
+  /** Whether add() would refuse an entry of this kind. */
+  isFull(kind: EntryKind): boolean {
+    if (kind !== 'message') return this.pendingMessages >= MAX_PENDING_MESSAGES + MAX_PENDING_MARKS
+    return this.pendingBytes >= MAX_PENDING_BYTES || this.pendingMessages >= MAX_PENDING_MESSAGES
+  }
+
+  /** Blocks with entries that are not durable, oldest first. */
+  get pending(): readonly PendingBlock[] {
+    return this.#inFlight.length === 0 ? this.#blocks : [...this.#inFlight, ...this.#blocks]
+  }
+
   /** Encodes the message and gives it the next seq, unless it is refused. */
   add(kind: EntryKind, message: Message, monotonicMs: number, settled: Settled | undefined): Refusal | undefined {
-    if (kind === 'message' && this.#isFull()) return 'full'
+    if (this.isFull(kind)) return 'full'
     const channel = kind === 'message' ? this.#channels.of(message.source, message.topic) : undefined
     const nowUs = microseconds(monotonicMs)
     let block = this.#open
+    // Within a block seqs follow without a hole: what was not kept ends it.
+    if (block !== undefined && block.start.first + block.count !== this.#nextSeq) block = undefined
     if (block === undefined || !block.fits(channel, message.payload.length) || this.#wallStepped(block, nowUs)) {
       const lone = loneBlockBytes(channel, message.payload.length)
       if (lone === undefined) return 'too-large'
-      block = this.#openBlock(lone, nowUs)
+      block = this.#newBlock(lone, nowUs)
+      this.#blocks.push(block)
+      this.#open = block
     }
     const before = block.end
     block.add(channel, kind, message, nowUs, settled)
@@ -92,6 +117,36 @@ export class CommitQueue {
     this.waitingMessages++
     this.waitingBytes += bytes
     return undefined
+  }
+
+  /** Gives the next seq to a message that is shown and not kept; 'full' until takeUnkept() when there is no room for it. */
+  addUnkept(message: Message, monotonicMs: number, settled: Settled | undefined): Refusal | undefined {
+    const channel = this.#channels.of(message.source, message.topic)
+    const block = this.#unkept
+    if (block !== undefined) {
+      const follows = block.start.first + block.count === this.#nextSeq
+      if (!follows || !block.fits(channel, message.payload.length)) return 'full'
+    }
+    const lone = loneBlockBytes(channel, message.payload.length)
+    if (lone === undefined) return 'too-large'
+    const nowUs = microseconds(monotonicMs)
+    this.#unkept = block ?? this.#newBlock(lone, nowUs)
+    this.#unkept.add(channel, 'message', message, nowUs, settled)
+    this.#nextSeq++
+    return undefined
+  }
+
+  /** What addUnkept() gathered; its bytes stay valid until recycle(). */
+  takeUnkept(): PendingBlock | undefined {
+    const block = this.#unkept
+    this.#unkept = undefined
+    return block
+  }
+
+  /** The block's buffer may be used again. */
+  recycle(block: PendingBlock): void {
+    if (block.bytes.length === this.#blockBytes && this.#buffers.length < MAX_SPARE_BUFFERS)
+      this.#buffers.push(block.bytes)
   }
 
   /** The oldest blocks, as many as one commit may cover. They stay pending until release(). */
@@ -105,6 +160,7 @@ export class CommitQueue {
     }
     const taken = this.#blocks.splice(0, count)
     if (this.#blocks.length === 0) this.#open = undefined
+    this.#inFlight.push(...taken)
     for (const block of taken) {
       this.waitingMessages -= block.count
       this.waitingBytes -= block.end - BLOCK_HEADER_BYTES
@@ -114,11 +170,11 @@ export class CommitQueue {
 
   /** Drops blocks that are durable, or that nobody will write any more. */
   release(blocks: readonly PendingBlock[]): void {
+    this.#inFlight = this.#inFlight.filter((block) => !blocks.includes(block))
     for (const block of blocks) {
       this.pendingMessages -= block.count
       this.pendingBytes -= block.end - BLOCK_HEADER_BYTES
-      if (block.bytes.length === this.#blockBytes && this.#buffers.length < MAX_SPARE_BUFFERS)
-        this.#buffers.push(block.bytes)
+      this.recycle(block)
     }
     const low =
       this.pendingBytes <= HIGH_WATER_BYTES * LOW_WATER_SHARE &&
@@ -138,10 +194,6 @@ export class CommitQueue {
     for (const wake of senders) wake()
   }
 
-  #isFull(): boolean {
-    return this.pendingBytes >= MAX_PENDING_BYTES || this.pendingMessages >= MAX_PENDING_MESSAGES
-  }
-
   #wallStepped(block: PendingBlock, nowUs: number): boolean {
     if (nowUs - this.#wallCheckedUs < WALL_CHECK_US) return false
     this.#wallCheckedUs = nowUs
@@ -149,7 +201,7 @@ export class CommitQueue {
     return Math.abs(microseconds(this.#clock.wallMs()) - expectedUs) > WALL_STEP_US
   }
 
-  #openBlock(loneBytes: number, monotonicUs: number): PendingBlock {
+  #newBlock(loneBytes: number, monotonicUs: number): PendingBlock {
     const bytes =
       loneBytes > this.#blockBytes
         ? Buffer.allocUnsafeSlow(loneBytes)
@@ -160,10 +212,7 @@ export class CommitQueue {
       monotonicUs,
       synced: this.#clock.synced(),
     }
-    const block = new PendingBlock(start, bytes)
     this.#wallCheckedUs = monotonicUs
-    this.#blocks.push(block)
-    this.#open = block
-    return block
+    return new PendingBlock(start, bytes)
   }
 }

@@ -6,11 +6,13 @@
 
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { Range, Seq } from '../core/contract.ts'
+import type { Seq } from '../core/contract.ts'
 import { describe, systemCode } from '../core/errors.ts'
+import type { Range } from '../core/log-contract.ts'
 import { readUint53, writeUint53 } from './bytes.ts'
 import type { FileHandle, FileSystem } from './file-system.ts'
 import { readFully } from './file-system.ts'
+import { MAX_PLAUSIBLE_SEQ } from './limits.ts'
 import { MAX_RANGES } from './ranges.ts'
 
 const SLOT_BYTES = 4_096
@@ -30,6 +32,16 @@ export interface CursorState {
 /** File of a cursor; any name makes a file name of its own. */
 export const cursorPath = (directory: string, name: string): string =>
   join(directory, `${encodeURIComponent(name).replaceAll('.', '%2E')}${CURSOR_SUFFIX}`)
+
+/** The name that cursorPath made this file's name of; the file's own when it made none. */
+export const cursorName = (file: string): string => {
+  try {
+    return decodeURIComponent(file.slice(0, -CURSOR_SUFFIX.length))
+  } catch (error) {
+    if (error instanceof URIError) return file
+    throw error
+  }
+}
 
 /** Where a generation is written. */
 export const slotOffset = (generation: number): number => (generation % SLOTS) * SLOT_BYTES
@@ -73,7 +85,8 @@ const decodeSlot = (bytes: Buffer): CursorState | undefined => {
     const last = readUint53(bytes, at + 8)
     unsettled.push({ first: readUint53(bytes, at), last: last === 0 ? Number.POSITIVE_INFINITY : last })
   }
-  return unsettled.at(-1)?.last === Number.POSITIVE_INFINITY
+  // A seq that no log can have come to is garbage, whatever its CRC says: the log would skip to the end of all seqs.
+  return unsettled.at(-1)?.last === Number.POSITIVE_INFINITY && (unsettled.at(-1)?.first ?? 0) <= MAX_PLAUSIBLE_SEQ
     ? { generation: readUint53(bytes, 16), unsettled }
     : undefined
 }
@@ -87,19 +100,42 @@ export const highestCursor = async (options: {
   const { fileSystem, logger } = options
   const directory = join(options.directory, 'cursors')
   let highest = 0
-  try {
-    for (const name of await fileSystem.list(directory)) {
-      if (!name.endsWith(CURSOR_SUFFIX)) continue
-      const handle = await fileSystem.open(join(directory, name), 'read')
-      try {
-        const state = await readCursor(handle)
-        highest = Math.max(highest, (state?.unsettled.at(-1)?.first ?? 1) - 1)
-      } finally {
-        await handle.close()
-      }
+  for (const name of await cursorFiles(fileSystem, directory, logger)) {
+    try {
+      const state = await readCursorFile(fileSystem, join(directory, name))
+      if (state === undefined) logger.warn({ file: name }, 'a cursor is damaged')
+      highest = Math.max(highest, passedBy(state))
+    } catch (error) {
+      // One that cannot be read says nothing; the others still do.
+      logger.warn({ file: name, error: describe(error) }, 'a cursor cannot be read')
     }
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') logger.warn({ directory, error: describe(error) }, 'cursors cannot be read')
   }
   return highest
+}
+
+/** Undefined when neither of its slots is whole. */
+export const readCursorFile = async (fileSystem: FileSystem, path: string): Promise<CursorState | undefined> => {
+  const handle = await fileSystem.open(path, 'read')
+  try {
+    return await readCursor(handle)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Newest seq that it has passed. */
+export const passedBy = (state: CursorState | undefined): Seq => (state?.unsettled.at(-1)?.first ?? 1) - 1
+
+/** Names of the cursor files; none when the directory is not there, or cannot be read. */
+export const cursorFiles = async (
+  fileSystem: FileSystem,
+  directory: string,
+  logger?: { warn(fields: object, message: string): void },
+): Promise<string[]> => {
+  try {
+    return (await fileSystem.list(directory)).filter((name) => name.endsWith(CURSOR_SUFFIX)).sort()
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') logger?.warn({ directory, error: describe(error) }, 'cursors cannot be read')
+    return []
+  }
 }

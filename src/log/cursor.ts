@@ -1,8 +1,10 @@
 // Where a sink stands, durable and cheap to move: settle() is arithmetic in memory, flush() rewrites one slot of a small file
 // in place. Whatever goes wrong, seqs become unsettled again (delivered twice), never the other way round.
 
-import type { Cursor, Logger, Range, Seq } from '../core/contract.ts'
+import { dirname } from 'node:path'
+import type { Logger, Seq } from '../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
+import type { Cursor, Range } from '../core/log-contract.ts'
 import type { CursorState } from './cursor-file.ts'
 import { CURSOR_FILE_BYTES, cursorPath, encodeSlot, readCursor, slotOffset } from './cursor-file.ts'
 import type { FileHandle, FileSystem } from './file-system.ts'
@@ -151,6 +153,8 @@ class CursorFile {
       await handle.sync()
       await this.#fileSystem.rename(fresh, this.#path)
       await this.#fileSystem.syncDirectory(this.#directory)
+      // The directory may be as new as the file.
+      await this.#fileSystem.syncDirectory(dirname(this.#directory))
     } catch (error) {
       await handle.close().catch(() => undefined)
       throw error

@@ -1,11 +1,13 @@
 // One gateway per data directory: an advisory lock on {data}/log/lock, held as long as the log is open. The kernel drops it
-// with the process, however that ends. The file holds the process id, for the message of the one who comes second.
+// with the process, however that ends. The file holds the process id, for the message of the one who comes second. A disk that
+// is read-only for now does not keep the log from opening: what is there can be read, and the disk may come back.
 
 import { dirname, join } from 'node:path'
 import { pid } from 'node:process'
-import { describe, TidegateError } from '../core/errors.ts'
+import { describe, systemCode, TidegateError } from '../core/errors.ts'
 import type { FileHandle, FileSystem } from './file-system.ts'
 import { readFully, writeFully } from './file-system.ts'
+import { listSegments } from './segment-file.ts'
 
 const MAX_PID_BYTES = 20
 
@@ -21,7 +23,10 @@ export const lockData = async (
       const holder = await holderOf(handle)
       throw new TidegateError('TG_DATA_LOCKED', `${directory} is in use by ${holder}`)
     }
-    await sign(handle)
+    await sign(handle).catch((error: unknown) => {
+      // Opened for reading only.
+      if (systemCode(error) === undefined) throw error
+    })
     return handle
   } catch (error) {
     await handle.close().catch(() => undefined)
@@ -32,13 +37,27 @@ export const lockData = async (
 
 const openLockFile = async (fileSystem: FileSystem, directory: string): Promise<FileHandle> => {
   try {
+    const isNew = await isWithoutSegments(fileSystem, join(directory, 'log'))
     await fileSystem.makeDirectory(join(directory, 'log'))
-    // A segment is only as durable as the directories on the way to it.
-    await fileSystem.syncDirectory(directory)
+    // A segment is only as durable as the directories on the way to it. Where there is one, an earlier start saw to that.
+    await fileSystem.syncDirectory(directory).catch((error: unknown) => {
+      if (isNew) throw error
+    })
     await fileSystem.syncDirectory(dirname(directory)).catch(() => undefined)
     return await fileSystem.open(join(directory, 'log', 'lock'), 'create')
   } catch (error) {
+    const handle = await fileSystem.open(join(directory, 'log', 'lock'), 'read').catch(() => undefined)
+    if (handle !== undefined) return handle
     throw new TidegateError('TG_DATA_UNUSABLE', `${directory}: ${describe(error)}`, { cause: error })
+  }
+}
+
+const isWithoutSegments = async (fileSystem: FileSystem, directory: string): Promise<boolean> => {
+  try {
+    return (await listSegments(fileSystem, directory)).segments.length === 0
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return true
+    throw error
   }
 }
 

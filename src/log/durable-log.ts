@@ -1,37 +1,55 @@
 // The log at work: joins the queue, the writer, the segments and retention, and answers for them at the contract's Log.
 
-import type { Entry, Log, LogInfo, LogReader, LossMark, Message, Seq, Settled } from '../core/contract.ts'
+import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
+import type { ClockMark, Entry, LossMark, Message, Seq, Settled } from '../core/contract.ts'
 import { describe, TidegateError } from '../core/errors.ts'
+import type { Log, LogInfo, LogReader } from '../core/log-contract.ts'
 import { withDeadline } from '../core/time.ts'
 import type { ActiveSegment } from './active-segment.ts'
-import { lastSeq } from './block.ts'
+import { Catalog } from './catalog.ts'
+import { ClockMarks } from './clock-marks.ts'
 import { CommitQueue } from './commit-queue.ts'
-import { EntryDecoder } from './entry-decoder.ts'
+import { DamageWatch } from './damage-watch.ts'
 import type { FileHandle } from './file-system.ts'
-import { MAX_COMMIT_BYTES } from './limits.ts'
+import { GivenFile } from './given-file.ts'
+import { MAX_COMMIT_BYTES, MAX_LEAP, MIN_LEAP } from './limits.ts'
 import type { LogOptions } from './log-options.ts'
 import { blockBytesFor, segmentBytesFor } from './log-options.ts'
 import { Losses } from './losses.ts'
 import type { PendingBlock } from './pending-block.ts'
+import { entriesOf } from './pending-entries.ts'
 import { openReader } from './reader.ts'
 import type { Recovered } from './recovery.ts'
 import { factsOf } from './recovery.ts'
 import { SegmentStore } from './segment-store.ts'
+import { Undurable } from './undurable.ts'
+import { Unkept } from './unkept.ts'
 import { Upkeep } from './upkeep.ts'
+import type { WearRecord } from './wear.ts'
 import { Writer } from './writer.ts'
 
 /** Longer than the longest flush that a card has been seen to need. */
 const CLOSE_DEADLINE_MS = 10_000
 
+const LEAP_DETAIL = 'nothing could be written at the start'
+
 export class DurableLog implements Log {
   #durable: Seq
   readonly #options: LogOptions
   readonly #lock: FileHandle
+  readonly #wear: WearRecord
   readonly #segmentBytes: number
   readonly #queue: CommitQueue
+  readonly #undurable: Undurable
+  readonly #unkept: Unkept
   readonly #writer: Writer
   readonly #store: SegmentStore
   readonly #losses: Losses
+  readonly #damage: DamageWatch
+  readonly #clocks: ClockMarks
+  /** Shared by all readers of this thread. */
+  readonly #catalog = new Catalog(() => this.#writer.segment)
   readonly #upkeep: Upkeep
   readonly #recovered: Recovered
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>()
@@ -40,7 +58,8 @@ export class DurableLog implements Log {
   #payloadBytes = 0
   #writtenBytes = 0
 
-  constructor(options: LogOptions, recovered: Recovered, logId: string, lock: FileHandle) {
+  constructor(options: LogOptions, recovered: Recovered, logId: string, lock: FileHandle, wear: WearRecord) {
+    this.#wear = wear
     this.#options = options
     this.#lock = lock
     this.#recovered = recovered
@@ -58,9 +77,25 @@ export class DurableLog implements Log {
       segmentBytes: this.#segmentBytes,
       onWritten: (bytes) => this.#wrote(bytes),
     })
+    const { bootId } = options.clock
+    this.#undurable = new Undurable({
+      queue: this.#queue,
+      bootId,
+      correctionMs: () => this.#clocks.correction(bootId),
+      durable: () => this.#durable,
+    })
+    this.#unkept = new Unkept({
+      ...options,
+      queue: this.#queue,
+      file: new GivenFile(options.fileSystem, join(options.directory, 'log'), (bytes) => this.#wrote(bytes)),
+      undurable: this.#undurable,
+      lost: (count) => this.#losses.count('refused', count),
+      record: (loss) => this.#losses.record(loss, true),
+    })
     this.#writer = new Writer({
       ...options,
       queue: this.#queue,
+      unkept: this.#unkept,
       createSegment: (first) => this.#createSegment(first),
       obstacle: () => this.#upkeep.obstacle(),
       recheck: () => this.#upkeep.measureFree(),
@@ -73,14 +108,30 @@ export class DurableLog implements Log {
     this.#losses = new Losses({
       ...options,
       append: (kind, message, settled) => void this.#writer.append(kind, message, settled),
+      onEarlier: (marks) => this.#upkeep.told(marks),
+    })
+    this.#damage = new DamageWatch({
+      ...options,
+      quarantine: recovered.quarantine,
+      durable: () => this.#durable,
+      recordLoss: (loss) => this.#losses.record(loss),
+    })
+    this.#clocks = new ClockMarks({
+      ...options,
+      append: (kind, message, settled) => void this.#writer.append(kind, message, settled),
+      segments: () => this.#upkeep.segments,
+      onWritten: (bytes) => this.#wrote(bytes),
     })
     this.#upkeep = new Upkeep({
       ...options,
       segments: recovered.segments,
       store: this.#store,
       segmentBytes: this.#segmentBytes,
+      activeBytes: () => this.#writer.segment?.sizeBytes ?? 0,
       recordLoss: (loss) => this.#losses.record(loss),
-      onRemoved: () => options.meter.set('log_bytes', this.#bytes()),
+      refusing: () => this.refusal !== undefined,
+      onWritten: (bytes) => this.#wrote(bytes),
+      onRemoved: () => this.#removed(),
     })
   }
 
@@ -91,14 +142,35 @@ export class DurableLog implements Log {
       await this.#store.adoptSpare().catch((error: unknown) => {
         this.#options.logger.warn({ error: describe(error) }, 'the spare segment cannot be used')
       })
+    await this.#unkept.open()
     await this.#writer.prepare()
-    for (const mark of this.#recovered.marks)
+    for (const mark of await this.#firstMarks())
       this.#losses.record(mark).catch((error: unknown) => {
         // Closed on a disk that took nothing: skipped seqs are found again at the next open, a hole is a gap to every reader.
         this.#options.logger.warn({ error: describe(error) }, 'a loss mark could not be written')
       })
+    for (const note of this.#recovered.owed) void this.#damage.tell(note)
+    await this.#clocks.start()
     await this.#writer.commitNow()
-    this.#upkeep.start()
+    await this.#upkeep.start()
+    const { fileSystem, directory } = this.#options
+    const { segments, last } = this.#recovered
+    this.#losses.search({ fileSystem, directory: join(directory, 'log'), segments: [...segments], last })
+  }
+
+  /**
+   * The marks of recovery. What is given from now on must never be given again: a segment says so, or else a reservation. A
+   * start that can leave neither on the disk begins so far away that no other such start has been there.
+   */
+  async #firstMarks(): Promise<readonly Omit<LossMark, 'time'>[]> {
+    const { last, marks } = this.#recovered
+    if (this.#writer.segment !== undefined || (await this.#unkept.reserve())) return marks
+    this.#queue.leap(randomInt(MIN_LEAP, MAX_LEAP))
+    const others = marks.filter(({ first, count }) => first !== last + 1 || count > 0)
+    return [
+      { first: last + 1, last: this.#queue.nextSeq - 1, count: 0, reason: 'unclean-stop', detail: LEAP_DETAIL },
+      ...others,
+    ]
   }
 
   get durable(): Seq {
@@ -108,7 +180,7 @@ export class DurableLog implements Log {
   /** What is taken is settled in the order of the calls. A refusal (closed, too large, far too much waiting) may overtake it. */
   append(message: Message, settled?: Settled): boolean {
     this.#writer.append('message', message, settled)
-    return !this.#queue.aboveHighWater
+    return this.#hasRoom(message.qos)
   }
 
   deliver(message: Message): Promise<Seq> {
@@ -117,8 +189,14 @@ export class DurableLog implements Log {
     })
   }
 
-  ready(): Promise<void> {
-    return this.#queue.ready()
+  async ready(qos: 0 | 1 | 2 = 1): Promise<void> {
+    if (this.#hasRoom(qos)) return
+    if (qos > 0) await this.#queue.ready()
+    else await Promise.race([this.#queue.ready(), this.#unkept.whenReady()])
+  }
+
+  get refusal(): string | undefined {
+    return this.#writer.refusal ?? this.#upkeep.obstacle()
   }
 
   onDurable(listener: (entries: readonly Entry[]) => void): () => void {
@@ -126,17 +204,41 @@ export class DurableLog implements Log {
     return () => void this.#listeners.delete(listener)
   }
 
-  onUndurable(_listener: (entries: readonly Entry[]) => void): () => void {
-    return () => undefined
+  onUndurable(listener: (entries: readonly Entry[]) => void): () => void {
+    return this.#undurable.listen(listener)
+  }
+
+  /** QoS 0 has room whenever it may be lost. */
+  #hasRoom(qos: 0 | 1 | 2): boolean {
+    return !this.#queue.aboveHighWater || (qos === 0 && this.#unkept.ready)
   }
 
   recordLoss(mark: Omit<LossMark, 'time'>): Promise<Seq> {
     return this.#losses.record(mark)
   }
 
+  damageFound(first: Seq, last: Seq): void {
+    this.#damage.found(first, last)
+  }
+
+  recordClock(mark: ClockMark): Promise<Seq> {
+    return this.#clocks.record(mark)
+  }
+
+  onCorrection(listener: (bootId: string, correctionMs: number) => void): () => void {
+    return this.#clocks.onCorrection(listener)
+  }
+
   reader(): LogReader {
     const { directory, fileSystem } = this.#options
-    return openReader({ directory, fileSystem, durable: () => this.#durable })
+    const reader = openReader({
+      directory,
+      fileSystem,
+      durable: () => this.#durable,
+      clocks: this.#clocks,
+      catalog: this.#catalog,
+    })
+    return this.#damage.watched(reader)
   }
 
   settledUpTo(seq: Seq): void {
@@ -145,7 +247,7 @@ export class DurableLog implements Log {
 
   info(): LogInfo {
     const { maxBytes, maxAgeMs } = this.#options
-    const reason = this.#writer.refusal ?? this.#upkeep.obstacle()
+    const reason = this.refusal
     const { segment } = this.#writer
     const { segments } = this.#upkeep
     return {
@@ -159,14 +261,16 @@ export class DurableLog implements Log {
       ...(reason === undefined ? {} : { reason }),
       pendingMessages: this.#queue.pendingMessages,
       pendingBytes: this.#queue.pendingBytes,
+      unkeptMessages: this.#unkept.total,
+      commitMs: this.#writer.commitMs,
       messagesAppended: this.#messagesAppended,
       payloadBytes: this.#payloadBytes,
       writtenBytes: this.#writtenBytes,
       commits: this.#writer.commits,
       lost: this.#losses.counts,
       losses: this.#losses.newest,
-      quarantined: 0,
-      wear: { hours: 0, payloadBytes: 0, physicalBytes: 0 },
+      quarantined: this.#recovered.quarantine.count,
+      wear: this.#wear.wear,
     }
   }
 
@@ -179,7 +283,15 @@ export class DurableLog implements Log {
     const { logger } = this.#options
     try {
       await withDeadline(this.#writer.close(), CLOSE_DEADLINE_MS, () => new Error('the disk does not answer'))
+      await withDeadline(
+        this.#unkept.close(this.#writer.closedCleanly),
+        CLOSE_DEADLINE_MS,
+        () => new Error('the disk does not answer'),
+      )
+      await withDeadline(this.#clocks.close(), CLOSE_DEADLINE_MS, () => new Error('the index of clock marks hangs'))
       await withDeadline(this.#upkeep.close(), CLOSE_DEADLINE_MS, () => new Error('retention hangs'))
+      await withDeadline(this.#damage.close(), CLOSE_DEADLINE_MS, () => new Error('the quarantine hangs'))
+      await withDeadline(this.#losses.close(), CLOSE_DEADLINE_MS, () => new Error('the search for losses hangs'))
     } catch (error) {
       logger.error({ error: describe(error) }, 'the log cannot be closed properly')
     }
@@ -193,12 +305,14 @@ export class DurableLog implements Log {
     for (const block of blocks) {
       messages += block.messages
       this.#payloadBytes += block.payloadBytes
+      this.#wear.addPayload(block.payloadBytes)
     }
     this.#messagesAppended += messages
     this.#options.meter.add('messages_durable_total', undefined, messages)
     this.#options.meter.set('log_bytes', this.#bytes())
     if (this.#listeners.size === 0) return
-    const entries = entriesOf(blocks, segment.header.bootId)
+    const { bootId } = segment.header
+    const entries = entriesOf(blocks, { bootId, correctionMs: this.#clocks.correction(bootId) })
     for (const listener of this.#listeners) listener(entries)
   }
 
@@ -209,6 +323,11 @@ export class DurableLog implements Log {
     if (sealed) this.#upkeep.add(facts)
     else if (last >= facts.first) this.#upkeep.add({ ...facts, last, messages: last - facts.first + 1 })
     if (this.#closing === undefined) void this.#upkeep.tend()
+  }
+
+  #removed(): void {
+    this.#options.meter.set('log_bytes', this.#bytes())
+    if (this.#writer.refusal !== undefined) this.#writer.retry()
   }
 
   async #createSegment(first: Seq): Promise<ActiveSegment> {
@@ -227,19 +346,4 @@ export class DurableLog implements Log {
   #bytes(): number {
     return this.#upkeep.bytes + this.#store.spareBytes + (this.#writer.segment?.sizeBytes ?? 0)
   }
-}
-
-const entriesOf = (blocks: readonly PendingBlock[], bootId: string): Entry[] => {
-  const entries: Entry[] = []
-  for (const block of blocks) {
-    const { start, count, end } = block
-    const header = { ...start, kind: 'messages', length: end, count, definitionsAt: end, definitions: 0 } as const
-    const names = new Map(block.channels.map((channel) => [channel.id, channel]))
-    const decoder = new EntryDecoder(block.bytes, 0, header, names, bootId)
-    while (decoder.seq <= lastSeq(header)) {
-      const entry = decoder.next()
-      if (entry !== undefined) entries.push(entry)
-    }
-  }
-  return entries
 }

@@ -1,20 +1,38 @@
-// What is in a data directory's log, without changing anything and without the lock: works while a gateway writes to it.
+// What is in a data directory, without changing anything and without the lock: works while a gateway writes to it. Whatever
+// looks damaged is looked at again, since a writer may just be at it; only what stays so is reported.
 
 import { join } from 'node:path'
-import type { Seq, UnixMs } from '../core/contract.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { LossMark, Seq, UnixMs } from '../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
-import { lastSeq } from './block.ts'
+import type { Range } from '../core/log-contract.ts'
+import { MAX_SHOWN_LOSSES } from '../core/loss.ts'
+import { NO_CORRECTIONS } from './clock-mark.ts'
+import type { CursorReport } from './cursor-report.ts'
+import { cursorDamages, inspectCursors } from './cursor-report.ts'
 import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
+import type { SegmentDamage } from './inspect-segment.ts'
+import { inspectSegmentFile } from './inspect-segment.ts'
+import { MAX_QUARANTINE_NOTES } from './limits.ts'
+import type { Note } from './quarantine-note.ts'
+import { readNotes } from './quarantine-note.ts'
+import { addRange, without } from './ranges.ts'
+import { openReader } from './reader.ts'
 import { listSegments, SegmentFile } from './segment-file.ts'
+import type { SegmentHeader } from './segment-header.ts'
 import { segmentName } from './segment-header.ts'
 import { SPARE_NAME } from './segment-store.ts'
-import type { SealedBy } from './summary.ts'
+import type { SealedBy, Summary } from './summary.ts'
 
 export interface InspectOptions {
   readonly fileSystem?: FileSystem
   /** Reads every block, also those of sealed segments, whose footer is trusted otherwise. */
   readonly verify?: boolean
+  /** False: nobody writes to it, so that what looks damaged need not be looked at again. True by default. */
+  readonly live?: boolean
+  /** Called after each segment. */
+  readonly progress?: (done: number, total: number) => void
 }
 
 export interface LogReport {
@@ -29,8 +47,22 @@ export interface LogReport {
   readonly bytes: number
   readonly segments: readonly SegmentReport[]
   readonly spareBytes: number
-  /** Files and byte ranges that recovery set aside. */
+  /** Everything that is wrong, in the order of the log; damageText() makes a line of each. Nothing: the log is sound. */
+  readonly damages: readonly DamageReport[]
+  /** Files and byte ranges that were set aside. */
   readonly quarantined: readonly string[]
+  /** What is known about them. */
+  readonly notes: readonly Note[]
+  readonly cursors: readonly CursorReport[]
+  /** Messages lost by reason, as the loss marks tell; only when everything was read. */
+  readonly lost?: Readonly<Record<string, number>>
+  /** The newest loss marks, newest last; only when everything was read. */
+  readonly losses?: readonly LossMark[]
+}
+
+export interface DamageReport extends SegmentDamage {
+  /** Below the data directory. */
+  readonly file: string
 }
 
 export interface SegmentReport {
@@ -48,36 +80,15 @@ export interface SegmentReport {
   readonly damage: readonly string[]
 }
 
+/** How often what looks damaged is looked at again, and after how long: more than a writer stays between two writes. */
+const LOOKS = 4
+const LOOKS_IF_SEALED = 2
+const LOOK_AGAIN_MS = 250
+
 /** Rejects with TG_DATA_UNUSABLE when there is no log to read, and with TG_LOG_NEWER. */
 export const inspectLog = async (directory: string, options: InspectOptions = {}): Promise<LogReport> => {
-  const { fileSystem = nodeFileSystem(), verify = false } = options
-  const log = join(directory, 'log')
   try {
-    const { segments: names, others } = await listSegments(fileSystem, log)
-    const segments: SegmentReport[] = []
-    let header: SegmentFile['header'] | undefined
-    for (const [index, first] of names.entries()) {
-      const until = names[index + 1] ?? Number.POSITIVE_INFINITY
-      const file = await openOrGone(fileSystem, log, first)
-      if (file === 'gone') continue
-      const bytes = await sizeOf(fileSystem, join(log, segmentName(first)))
-      if (file === undefined) segments.push(unreadable(first, until, bytes))
-      else {
-        header = file.header
-        segments.push(await inspectSegment(file, until, bytes, verify).finally(() => file.close()))
-      }
-    }
-    const spareBytes = others.includes(SPARE_NAME) ? await sizeOf(fileSystem, join(log, SPARE_NAME)) : 0
-    return {
-      directory,
-      ...(header === undefined ? {} : { logId: header.logId, gateway: header.gateway, formatVersion: header.version }),
-      first: segments[0]?.first ?? 0,
-      last: segments.findLast((segment) => segment.last >= segment.first)?.last ?? 0,
-      bytes: segments.reduce((sum, segment) => sum + segment.bytes, spareBytes),
-      segments,
-      spareBytes,
-      quarantined: await listOrNothing(fileSystem, join(directory, 'quarantine')),
-    }
+    return await new Inspection(directory, options).report()
   } catch (error) {
     if (error instanceof TidegateError) throw error
     throw new TidegateError('TG_DATA_UNUSABLE', `the log in ${directory} cannot be read: ${describe(error)}`, {
@@ -86,76 +97,187 @@ export const inspectLog = async (directory: string, options: InspectOptions = {}
   }
 }
 
-const inspectSegment = async (
-  file: SegmentFile,
-  until: Seq,
-  bytes: number,
-  verify: boolean,
-): Promise<SegmentReport> => {
-  const { summary, first } = file
-  const report = summary === undefined || verify ? await scan(file, until) : undefined
-  const name = segmentName(first)
-  const damage = report?.damage ?? []
-  if (summary !== undefined) {
-    const { last, entries, minWallUs, maxWallUs, sealedBy } = summary
-    return { file: name, first, last, entries, bytes, state: sealedBy, ...times(minWallUs, maxWallUs), damage }
+/** One line: which file, which bytes, which seqs, and what is wrong. */
+export const damageText = ({ file, from, to, first, last, why }: DamageReport): string => {
+  const bytes = from === undefined || to === undefined ? '' : `, bytes ${from} to ${to - 1}`
+  const seqs =
+    first === undefined || last === undefined ? '' : `, seq ${first === last ? first : `${first} to ${last}`}`
+  return `${file}${bytes}${seqs}: ${why}`
+}
+
+interface Inspected {
+  readonly report: SegmentReport
+  readonly header?: SegmentHeader
+  readonly damages: readonly DamageReport[]
+  readonly holes: readonly Range[]
+  readonly marks: readonly LossMark[]
+}
+
+class Inspection {
+  readonly #directory: string
+  readonly #log: string
+  readonly #fileSystem: FileSystem
+  readonly #verify: boolean
+  readonly #live: boolean
+  readonly #progress: (done: number, total: number) => void
+  readonly #damages: DamageReport[] = []
+  readonly #lost: Record<string, number> = {}
+  #losses: LossMark[] = []
+  /** Seqs that a loss mark or a note tells of. */
+  #told: readonly Range[] = []
+  readonly #holes: { readonly range: Range; readonly file: string }[] = []
+
+  constructor(directory: string, options: InspectOptions) {
+    this.#directory = directory
+    this.#log = join(directory, 'log')
+    this.#fileSystem = options.fileSystem ?? nodeFileSystem()
+    this.#verify = options.verify ?? false
+    this.#live = options.live ?? true
+    this.#progress = options.progress ?? (() => undefined)
   }
-  const { last = first - 1, entries = 0, fromUs = 0, toUs = 0 } = report ?? {}
-  return { file: name, first, last, entries, bytes, state: 'open', ...times(fromUs, toUs), damage }
-}
 
-const times = (fromUs: number, toUs: number) => (toUs === 0 ? {} : { fromMs: fromUs / 1_000, toMs: toUs / 1_000 })
-
-interface Scan {
-  last: Seq
-  entries: number
-  fromUs: number
-  toUs: number
-  readonly damage: string[]
-}
-
-/** Reads every block. What follows the last whole one is no damage: half a block, zeros, an earlier use of the file. */
-const scan = async (file: SegmentFile, until: Seq): Promise<Scan> => {
-  const result: Scan = { last: file.first - 1, entries: 0, fromUs: 0, toUs: 0, damage: [] }
-  let offset = file.start
-  for (;;) {
-    const block = await file.block(offset)
-    if (block?.whole) {
-      const { header } = block
-      if (header.first >= until) break
-      result.last = lastSeq(header)
-      result.entries += header.count
-      result.fromUs = result.fromUs === 0 ? header.wallUs : Math.min(result.fromUs, header.wallUs)
-      result.toUs = Math.max(result.toUs, header.wallUs)
-      offset += header.length
-      continue
+  async report(): Promise<LogReport> {
+    const fileSystem = this.#fileSystem
+    // Before the log: what a cursor has passed by then is in the log that is read after it.
+    const cursors = await inspectCursors(fileSystem, join(this.#directory, 'cursors'), this.#live)
+    const { others } = await listSegments(fileSystem, this.#log)
+    const inspected = await this.#segments()
+    const segments = inspected.map(({ report }) => report)
+    const header = inspected.findLast((one) => one.header !== undefined && one.header.logId !== '')?.header
+    const spareBytes = others.includes(SPARE_NAME) ? await sizeOf(fileSystem, join(this.#log, SPARE_NAME)) : 0
+    const quarantine = join(this.#directory, 'quarantine')
+    const { files, notes } = await readNotes(fileSystem, quarantine)
+    const last = segments.findLast((segment) => segment.last >= segment.first)?.last ?? 0
+    if (this.#verify) await this.#reportHoles(notes)
+    this.#damages.push(...cursorDamages(cursors, segments.length === 0 ? undefined : last))
+    return {
+      directory: this.#directory,
+      ...(header === undefined ? {} : { logId: header.logId, gateway: header.gateway, formatVersion: header.version }),
+      first: segments[0]?.first ?? 0,
+      last,
+      bytes: segments.reduce((sum, segment) => sum + segment.bytes, spareBytes),
+      segments,
+      spareBytes,
+      damages: this.#damages,
+      quarantined: files,
+      notes,
+      cursors,
+      ...(this.#verify ? { lost: this.#lost, losses: this.#losses } : {}),
     }
-    const next = await file.find(offset + (block?.header.length ?? 0))
-    const end = next ?? (file.summary === undefined ? undefined : await file.end())
-    if (end !== undefined && end > offset)
-      result.damage.push(`bytes ${offset} to ${end - 1} are damaged, behind seq ${result.last}`)
-    if (next === undefined) break
-    offset = next
   }
-  return result
+
+  async #segments(): Promise<Inspected[]> {
+    const { segments: names } = await listSegments(this.#fileSystem, this.#log)
+    const inspected: Inspected[] = []
+    for (const [index, first] of names.entries()) {
+      const one = await this.#segment(first, names[index + 1] ?? Number.POSITIVE_INFINITY)
+      this.#progress(index + 1, names.length)
+      // Retention took it meanwhile.
+      if (one === undefined) continue
+      const { report } = one
+      const before = inspected.at(-1)?.report
+      if (before !== undefined && before.last < report.first - 1)
+        this.#holes.push({ file: `log/${report.file}`, range: { first: before.last + 1, last: report.first - 1 } })
+      for (const range of one.holes) this.#holes.push({ file: `log/${report.file}`, range })
+      for (const mark of one.marks) this.#lose(mark)
+      this.#damages.push(...one.damages)
+      inspected.push({ ...one, damages: [], holes: [], marks: [] })
+    }
+    return inspected
+  }
+
+  /** What is sealed does not change, but it may go while it is read; what is not may be half written. */
+  async #segment(first: Seq, until: Seq): Promise<Inspected | undefined> {
+    for (let look = 1; ; look++) {
+      const file = await this.#open(first)
+      if (file === 'gone') return undefined
+      const sealed = file?.summary !== undefined
+      const one = await this.#look(first, until, file)
+      const looks = this.#live ? (sealed ? LOOKS_IF_SEALED : LOOKS) : 1
+      if (one.damages.length === 0 || look === looks) return one
+      if (!sealed) await pause(LOOK_AGAIN_MS)
+    }
+  }
+
+  async #look(first: Seq, until: Seq, file: SegmentFile | undefined): Promise<Inspected> {
+    const name = segmentName(first)
+    const bytes = await sizeOf(this.#fileSystem, join(this.#log, name))
+    const nothing = { holes: [], marks: [] }
+    if (file === undefined) {
+      const last = Number.isFinite(until) ? until - 1 : first - 1
+      const damage = { file: `log/${name}`, from: 0, to: bytes, why: 'it is no segment: its header cannot be read' }
+      const damages = [last < first ? damage : { ...damage, first, last }]
+      return { ...nothing, damages, report: reportOf(name, first, bytes, damages, { last, entries: 0 }) }
+    }
+    try {
+      const { header, summary } = file
+      if (summary !== undefined && !this.#verify)
+        return { ...nothing, header, damages: [], report: reportOf(name, first, bytes, [], summary, summary) }
+      const marks: LossMark[] = []
+      const found = await inspectSegmentFile(file, until, (mark) => marks.push(mark))
+      const damages = found.damages.map((damage) => ({ file: `log/${name}`, ...damage }))
+      const { last, entries, fromUs: minWallUs, toUs: maxWallUs, holes } = found
+      const content = summary ?? { last, entries, minWallUs, maxWallUs }
+      return { header, damages, holes, marks, report: reportOf(name, first, bytes, damages, content, summary) }
+    } finally {
+      await file.close()
+    }
+  }
+
+  #lose(mark: LossMark): void {
+    const { first, last, reason, count } = mark
+    if (last >= first) this.#told = addRange(this.#told, mark).slice(-MAX_QUARANTINE_NOTES)
+    if (count > 0) this.#lost[reason] = (this.#lost[reason] ?? 0) + count
+    this.#losses = [...this.#losses, mark].slice(-MAX_SHOWN_LOSSES)
+  }
+
+  /** Seqs that are missing and that nothing tells of. A reader says whether that still is so. */
+  async #reportHoles(notes: readonly Note[]): Promise<void> {
+    let told = this.#told
+    for (const note of notes) if (note.last >= note.first) told = addRange(told, note)
+    const reader = openReader({
+      directory: this.#directory,
+      fileSystem: this.#fileSystem,
+      durable: () => Number.POSITIVE_INFINITY,
+      clocks: NO_CORRECTIONS,
+    })
+    try {
+      for (const { file, range } of this.#holes) {
+        for (const { first, last } of without(told, range.first, range.last)) {
+          const { gaps } = await reader.read(first - 1, { entries: 1, bytes: 1 })
+          if (gaps.some((gap) => gap.first <= first && gap.last >= last && gap.reason === 'corrupt'))
+            this.#damages.push({ file, first, last, why: 'these seqs are missing before it, and nothing says why' })
+        }
+      }
+    } finally {
+      await reader.close()
+    }
+  }
+
+  async #open(first: Seq): Promise<SegmentFile | undefined | 'gone'> {
+    try {
+      return await SegmentFile.open(this.#fileSystem, this.#log, first)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return 'gone'
+      if (systemCode(error) === 'EIO') return undefined
+      throw error
+    }
+  }
 }
 
-const unreadable = (first: Seq, until: Seq, bytes: number): SegmentReport => ({
-  file: segmentName(first),
-  first,
-  last: Number.isFinite(until) ? until - 1 : first - 1,
-  entries: 0,
-  bytes,
-  state: 'open',
-  damage: ['the header cannot be read'],
-})
-
-const openOrGone = async (fileSystem: FileSystem, directory: string, first: Seq) => {
-  try {
-    return await SegmentFile.open(fileSystem, directory, first)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return 'gone'
-    throw error
+const reportOf = (
+  file: string,
+  first: Seq,
+  bytes: number,
+  damages: readonly DamageReport[],
+  content: { last: Seq; entries: number; minWallUs?: number; maxWallUs?: number },
+  summary?: Summary,
+): SegmentReport => {
+  const { last, entries, minWallUs = 0, maxWallUs = 0 } = content
+  return {
+    ...{ file, first, last, entries, bytes, state: summary?.sealedBy ?? 'open' },
+    ...(maxWallUs === 0 ? {} : { fromMs: minWallUs / 1_000, toMs: maxWallUs / 1_000 }),
+    damage: damages.map(damageText),
   }
 }
 
@@ -164,15 +286,6 @@ const sizeOf = async (fileSystem: FileSystem, path: string): Promise<number> => 
     return await fileSystem.size(path)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return 0
-    throw error
-  }
-}
-
-const listOrNothing = async (fileSystem: FileSystem, directory: string): Promise<string[]> => {
-  try {
-    return (await fileSystem.list(directory)).sort()
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
     throw error
   }
 }

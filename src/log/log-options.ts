@@ -2,9 +2,11 @@
 
 import type { Clock, Logger, Meter } from '../core/contract.ts'
 import type { FileSystem } from './file-system.ts'
+import type { KeepPolicy, OfDevice } from './keep.ts'
 import {
   BLOCK_TARGET_BYTES,
   BLOCK_TARGET_MIN_BYTES,
+  MAX_QUARANTINE_BYTES,
   MAX_SEGMENT_BYTES,
   MIN_SEGMENT_BYTES,
   SEGMENTS_PER_LOG,
@@ -29,6 +31,10 @@ export interface LogOptions {
   readonly minFreeBytes: number
   /** What happens to messages that no sink has settled yet when the log is full. */
   readonly whenFull: 'dropOldest' | 'refuse'
+  /** What of old segments stays when there is no room for all; none by default. */
+  readonly keep?: readonly KeepPolicy[]
+  /** For policies by device; by default the topic is the device. */
+  readonly ofDevice?: OfDevice
   /** How long retention waits for the first settledUpTo(), which says what needs no loss mark; 0 by default. */
   readonly settledWithinMs?: number
   /** Size of a segment; follows from maxBytes by default. */
@@ -41,3 +47,6 @@ export const segmentBytesFor = (options: Pick<LogOptions, 'maxBytes' | 'segmentB
 
 export const blockBytesFor = (segmentBytes: number): number =>
   Math.floor(Math.min(BLOCK_TARGET_BYTES, Math.max(BLOCK_TARGET_MIN_BYTES, segmentBytes / 4)))
+
+export const quarantineBytesFor = ({ maxBytes }: Pick<LogOptions, 'maxBytes'>): number =>
+  Math.floor(Math.min(MAX_QUARANTINE_BYTES, Math.max(MIN_SEGMENT_BYTES, maxBytes / SEGMENTS_PER_LOG)))

@@ -1,19 +1,32 @@
-// What is lost: loss marks on their way into the log, counted and remembered for whoever asks.
+// What is lost: loss marks on their way into the log, counted and remembered for whoever asks; and those of earlier runs, as
+// far as they are still in the log, found again in the background.
 
-import type { Clock, EntryKind, LossMark, LossReason, Message, Meter, Seq, Settled } from '../core/contract.ts'
+import type { Clock, EntryKind, Logger, LossMark, LossReason, Message, Meter, Seq, Settled } from '../core/contract.ts'
+import { describe } from '../core/errors.ts'
 import { MAX_SHOWN_LOSSES } from '../core/loss.ts'
+import { MAX_LOSS_SCAN_BYTES } from './limits.ts'
 import { encodeLossMark } from './loss-mark.ts'
+import type { LossScanOptions } from './loss-scan.ts'
+import { scanLosses } from './loss-scan.ts'
 
 export interface LossesOptions {
   readonly clock: Clock
   readonly meter: Meter
+  readonly logger: Logger
   readonly append: (kind: EntryKind, message: Message, settled: Settled) => void
+  /** Called with marks of earlier runs. */
+  readonly onEarlier?: (marks: readonly LossMark[]) => void
 }
 
 export class Losses {
   readonly #options: LossesOptions
   readonly #counts: Record<string, number> = {}
   #newest: LossMark[] = []
+  /** The same of earlier runs. */
+  readonly #earlierCounts: Record<string, number> = {}
+  #earlier: LossMark[] = []
+  #search: Promise<void> | undefined
+  readonly #ended = new AbortController()
 
   constructor(options: LossesOptions) {
     this.#options = options
@@ -21,18 +34,32 @@ export class Losses {
 
   /** Messages lost, by reason. */
   get counts(): Readonly<Record<string, number>> {
-    return { ...this.#counts }
+    const counts = { ...this.#earlierCounts }
+    for (const [reason, count] of Object.entries(this.#counts)) counts[reason] = (counts[reason] ?? 0) + count
+    return counts
   }
 
   /** The newest marks, newest last. */
   get newest(): readonly LossMark[] {
-    return this.#newest
+    return [...this.#earlier, ...this.#newest].slice(-MAX_SHOWN_LOSSES)
   }
 
-  /** Appends a mark; resolves once it is durable. */
-  record(loss: Omit<LossMark, 'time'>): Promise<Seq> {
+  /** Begins to look for the marks of earlier runs, in the background. Call once. */
+  search(scan: Omit<LossScanOptions, 'maxBytes' | 'signal'>): void {
+    const { signal } = this.#ended
+    this.#search = this.#searchAll({ ...scan, maxBytes: MAX_LOSS_SCAN_BYTES, signal })
+  }
+
+  /** Idempotent; never throws. */
+  async close(): Promise<void> {
+    this.#ended.abort()
+    await this.#search
+  }
+
+  /** Appends a mark; resolves once it is durable. `counted`: its messages have gone through count() already. */
+  record(loss: Omit<LossMark, 'time'>, counted = false): Promise<Seq> {
     const mark: LossMark = { ...loss, time: this.#options.clock.wallMs() }
-    if (mark.count > 0) this.#count(mark.reason, mark.count)
+    if (mark.count > 0 && !counted) this.count(mark.reason, mark.count)
     this.#newest = [...this.#newest, mark].slice(-MAX_SHOWN_LOSSES)
     const message: Message = { topic: '', source: '', payload: encodeLossMark(mark), qos: 0, retain: false }
     return new Promise((resolve, reject) => {
@@ -40,8 +67,28 @@ export class Losses {
     })
   }
 
-  #count(reason: LossReason, count: number): void {
+  /** Messages lost whose mark cannot be written yet. */
+  count(reason: LossReason, count: number): void {
     this.#counts[reason] = (this.#counts[reason] ?? 0) + count
     this.#options.meter.add('lost_messages_total', { reason }, count)
+  }
+
+  async #searchAll(scan: LossScanOptions): Promise<void> {
+    const { logger } = this.#options
+    try {
+      const complete = await scanLosses(scan, (marks) => this.#remember(marks))
+      if (!complete)
+        logger.info({ sizeBytes: scan.maxBytes }, 'older losses are not counted: there is too much to read')
+    } catch (error) {
+      if (!scan.signal.aborted) logger.warn({ error: describe(error) }, 'losses of earlier runs are not all known')
+    }
+  }
+
+  /** Marks older than those that were remembered before. */
+  #remember(marks: readonly LossMark[]): void {
+    this.#options.onEarlier?.(marks)
+    for (const { reason, count } of marks)
+      if (count > 0) this.#earlierCounts[reason] = (this.#earlierCounts[reason] ?? 0) + count
+    this.#earlier = [...marks, ...this.#earlier].slice(-MAX_SHOWN_LOSSES)
   }
 }

@@ -5,7 +5,7 @@ import type { EntryKind, Message, Origin, Seq, Settled } from '../core/contract.
 import { BLOCK_HEADER_BYTES } from './block.ts'
 import { writeVarint } from './bytes.ts'
 import type { Channel } from './channel.ts'
-import { MARK_CHANNEL, MESSAGE_OVERHEAD_BYTES } from './channel.ts'
+import { MARK_CHANNEL, MESSAGE_OVERHEAD_BYTES, mayBeList } from './channel.ts'
 import { MAX_BLOCK_BYTES, MAX_BLOCK_ENTRIES } from './limits.ts'
 
 export const KINDS: readonly EntryKind[] = ['message', 'loss', 'clock']
@@ -38,6 +38,8 @@ export class PendingBlock {
   readonly channels: Channel[] = []
   /** How many entries each of the channels has here. */
   readonly entriesByChannel: number[] = []
+  /** Whether some payload of each of the channels may be a JSON array. */
+  readonly listsByChannel: boolean[] = []
   readonly settled: (Settled | undefined)[] = []
   readonly #number = ++lastNumber
   #definitionBytes = 0
@@ -65,7 +67,10 @@ export class PendingBlock {
   ): void {
     const { bytes } = this
     const { payload, origin } = message
-    if (channel !== undefined) this.#use(channel)
+    if (channel !== undefined) {
+      this.#use(channel)
+      if (mayBeList(payload, 0, payload.length)) this.listsByChannel[channel.slot] = true
+    }
     this.lastUs = Math.max(this.lastUs, monotonicUs)
     let at = writeVarint(bytes, this.end, channel === undefined ? MARK_CHANNEL : channel.id)
     bytes[at++] =
@@ -93,6 +98,7 @@ export class PendingBlock {
     channel.slot = this.channels.length
     this.channels.push(channel)
     this.entriesByChannel.push(1)
+    this.listsByChannel.push(false)
     this.#definitionBytes += channel.definition.length
   }
 }

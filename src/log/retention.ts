@@ -1,7 +1,11 @@
-// Which segments may go: pure decisions over facts. Whole segments, oldest first, never the one that is written to.
+// Which segments may go, and which are thinned before that: pure decisions over facts. Whole segments, oldest first, never
+// the one that is written to.
 //
-// Age is measured with the monotonic clock within a boot. Between boots only the wall clock knows how long the machine was
-// off, and it counts only where it had been set on both sides: a clock that jumps must never delete the log.
+// maxBytes and maxAge are kept to whatever sinks have had (after a loss mark), unless unsettled messages are to stay. For
+// free disk space only settled segments go, and only when that helps: somebody else's flood must not eat the log.
+//
+// Age is time that the machine was running, by the monotonic clock: how long it was off between two boots only the wall
+// clock could say, and a wall clock that jumps must never delete the log.
 
 import type { Seq, UnixMs } from '../core/contract.ts'
 import { MAX_SEGMENTS } from './limits.ts'
@@ -20,6 +24,8 @@ export interface SegmentFacts {
   readonly createdMonotonicMs: number
   readonly endedMs: UnixMs
   readonly endedMonotonicMs: number
+  /** Which `keep` policies it was thinned by (Keep.key); 0 or absent when by none. */
+  readonly thinnedBy?: number
 }
 
 export interface RetentionLimits {
@@ -27,12 +33,17 @@ export interface RetentionLimits {
   readonly bytes: number
   readonly maxAgeMs: number
   readonly whenFull: 'dropOldest' | 'refuse'
+  /** How much is lacking of the free space that the disk should have. */
+  readonly lackingBytes?: number
+  /** `keep` policies: segments are thinned from so many bytes on. */
+  readonly thin?: { readonly key: number; readonly aboveBytes: number }
 }
+
+/** What was thinned may take this share of the log; the rest is for entries that nothing was taken from. */
+const THINNED_SHARE = 0.5
 
 export interface Moment {
   readonly bootId: string
-  readonly synced: boolean
-  readonly wallMs: UnixMs
   readonly monotonicMs: number
 }
 
@@ -41,6 +52,8 @@ export interface RetentionDecision {
   readonly remove: readonly SegmentFacts[]
   /** No room for another segment, and nothing may go. */
   readonly full: boolean
+  /** To be thinned before anything is removed for want of room. */
+  readonly thin?: SegmentFacts
 }
 
 /** `settled`: everything up to here is settled by every sink. `segments` ascend by seq. */
@@ -51,39 +64,68 @@ export const decideRetention = (
   now: Moment,
 ): RetentionDecision => {
   const ages = segmentAges(segments, now)
-  let bytes = 0
-  for (const segment of segments) bytes += segment.bytes
+  let bytes = totalBytes(segments)
   const remove: SegmentFacts[] = []
+  let full = false
   for (const [index, segment] of segments.entries()) {
     const over = bytes > limits.bytes || segments.length - index > MAX_SEGMENTS
     if (!over && (ages[index] ?? 0) <= limits.maxAgeMs) break
-    if (segment.last > settled && limits.whenFull === 'refuse') return { remove, full: bytes > limits.bytes }
+    if (segment.last > settled && limits.whenFull === 'refuse') {
+      full = bytes > limits.bytes
+      break
+    }
     remove.push(segment)
     bytes -= segment.bytes
   }
-  return { remove, full: false }
+  const rest = segments.slice(remove.length)
+  remove.push(...forFreeSpace(rest, (limits.lackingBytes ?? 0) - totalBytes(remove), settled))
+  const thin = remove.length > 0 ? undefined : toThin(segments, limits, settled)
+  return { remove, full, ...(thin === undefined ? {} : { thin }) }
 }
+
+/** The fewest of the oldest settled segments that make up for what is lacking; none when all of them do not. */
+const forFreeSpace = (segments: readonly SegmentFacts[], lackingBytes: number, settled: Seq): SegmentFacts[] => {
+  let bytes = 0
+  for (const [index, segment] of segments.entries()) {
+    if (bytes >= lackingBytes) return segments.slice(0, index)
+    if (segment.last > settled) return []
+    bytes += segment.bytes
+  }
+  return bytes >= lackingBytes ? [...segments] : []
+}
+
+/** The oldest one that these policies have not been at yet. */
+const toThin = (
+  segments: readonly SegmentFacts[],
+  { bytes, whenFull, thin }: RetentionLimits,
+  settled: Seq,
+): SegmentFacts | undefined => {
+  if (thin === undefined || totalBytes(segments) <= thin.aboveBytes) return undefined
+  const thinned = segments.filter(({ thinnedBy }) => thinnedBy === thin.key)
+  if (totalBytes(thinned) > bytes * THINNED_SHARE) return undefined
+  const oldest = segments.find(({ thinnedBy }) => thinnedBy !== thin.key)
+  return oldest === undefined || (whenFull === 'refuse' && oldest.last > settled) ? undefined : oldest
+}
+
+const totalBytes = (segments: readonly SegmentFacts[]): number =>
+  segments.reduce((sum, segment) => sum + segment.bytes, 0)
 
 /** How long ago each segment ended. */
 const segmentAges = (segments: readonly SegmentFacts[], now: Moment): number[] => {
   const ages: number[] = []
   let age = 0
   let later = now
-  for (const segment of [...segments].reverse()) {
-    const ended = { ...segment, wallMs: segment.endedMs, monotonicMs: segment.endedMonotonicMs }
-    age += elapsedMs(ended, later)
+  for (const { bootId, createdMonotonicMs, endedMonotonicMs } of [...segments].reverse()) {
+    age += elapsedMs({ bootId, monotonicMs: endedMonotonicMs }, later)
     ages.push(age)
-    const created = { ...segment, wallMs: segment.createdMs, monotonicMs: segment.createdMonotonicMs }
-    age += elapsedMs(created, ended)
-    later = created
+    age += Math.max(0, endedMonotonicMs - createdMonotonicMs)
+    later = { bootId, monotonicMs: createdMonotonicMs }
   }
   return ages.reverse()
 }
 
-const elapsedMs = (from: Moment, to: Moment): number => {
-  if (from.bootId === to.bootId) return Math.max(0, to.monotonicMs - from.monotonicMs)
-  return from.synced && to.synced ? Math.max(0, to.wallMs - from.wallMs) : 0
-}
+const elapsedMs = (from: Moment, to: Moment): number =>
+  from.bootId === to.bootId ? Math.max(0, to.monotonicMs - from.monotonicMs) : 0
 
 export interface UnsettledLoss {
   readonly first: Seq

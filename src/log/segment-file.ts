@@ -4,9 +4,11 @@
 import { join } from 'node:path'
 import type { Seq } from '../core/contract.ts'
 import { TidegateError } from '../core/errors.ts'
+import { isUnreadable, readSalvaging } from './bad-sectors.ts'
 import type { BlockHeader } from './block.ts'
 import { BLOCK_HEADER_BYTES, BLOCK_MAGIC, bodyIsWhole, crcSeed, readBlockHeader } from './block.ts'
 import type { ChannelName } from './channel.ts'
+import type { Dictionary } from './entry-decoder.ts'
 import { learnDefinitions } from './entry-decoder.ts'
 import type { FileHandle, FileSystem } from './file-system.ts'
 import { readFully } from './file-system.ts'
@@ -44,12 +46,17 @@ export class SegmentFile {
   readonly summary: Summary | undefined
   /** Channels of the footer, or of the blocks that were looked at so far. */
   readonly dictionary: Map<number, ChannelName>
+  /** The same, and what the writer knows of a segment that it still writes. */
+  readonly names: Dictionary = { get: (id) => this.dictionary.get(id) ?? this.#live?.channels.get(id) }
+  /** So much was read so far. */
+  readBytes: number
   readonly #handle: FileHandle
   readonly #seed: number
   readonly #footerAt: number | undefined
   #chunk: Buffer | undefined
   #chunkAt = 0
   #chunkBytes = 0
+  #live: Summary | undefined
 
   private constructor(handle: FileHandle, header: SegmentHeader, sealed: Sealed | undefined) {
     this.#handle = handle
@@ -59,11 +66,21 @@ export class SegmentFile {
     this.summary = sealed?.summary
     this.#footerAt = sealed?.footerAt
     this.dictionary = new Map(sealed?.summary.channels)
+    this.readBytes = SEGMENT_HEADER_BYTES + TRAILER_BYTES + (sealed?.footerBytes ?? 0)
   }
 
   /** Undefined when the file is no segment with this first seq; throws TG_LOG_NEWER, and what the file system throws. */
   static async open(fileSystem: FileSystem, directory: string, first: Seq): Promise<SegmentFile | undefined> {
     const path = join(directory, segmentName(first))
+    try {
+      return await SegmentFile.#open(fileSystem, path, first)
+    } catch (error) {
+      if (isUnreadable(error)) return undefined
+      throw error
+    }
+  }
+
+  static async #open(fileSystem: FileSystem, path: string, first: Seq): Promise<SegmentFile | undefined> {
     const handle = await fileSystem.open(path, 'read')
     try {
       const trailer = await readTrailer(handle)
@@ -77,15 +94,18 @@ export class SegmentFile {
     return undefined
   }
 
-  /** The block at an offset, read again when what was read before does not hold one. A footer is no block. */
-  async block(offset: number): Promise<FoundBlock | undefined> {
+  /**
+   * The block at an offset, read again when what was read before does not hold one. A footer is no block. `aheadBytes`: so
+   * much from there on will be read anyway.
+   */
+  async block(offset: number, aheadBytes = CHUNK_BYTES): Promise<FoundBlock | undefined> {
     if (this.#footerAt !== undefined && offset >= this.#footerAt) return undefined
     const known = this.#inChunk(offset)
     if (known?.whole) return known
-    await this.#load(offset, CHUNK_BYTES)
+    await this.#load(offset, Math.max(BLOCK_HEADER_BYTES, Math.min(CHUNK_BYTES, aheadBytes)))
     const header = this.#headerInChunk(offset)
     if (header === undefined || header.kind === 'footer') return undefined
-    if (header.length > this.#chunkBytes) await this.#load(offset, header.length)
+    if (header.length > this.#chunkBytes) await this.#extend(header.length)
     return this.#inChunk(offset) ?? { header, bytes: Buffer.alloc(0), at: 0, offset, whole: false }
   }
 
@@ -115,9 +135,14 @@ export class SegmentFile {
     return this.#footerAt ?? (await this.#handle.size())
   }
 
+  /** Behind the blocks of a sealed segment; of another one, a place that holds none yet. */
+  get blocksEnd(): number {
+    return this.#footerAt ?? Number.MAX_SAFE_INTEGER
+  }
+
   /** Where to start looking for a seq. */
   offsetOf(seq: Seq): number {
-    const index = this.summary?.index ?? []
+    const index = (this.summary ?? this.#live)?.index ?? []
     let low = 0
     let high = index.length
     while (low < high) {
@@ -126,6 +151,11 @@ export class SegmentFile {
       else high = middle
     }
     return index[low - 1]?.offset ?? this.start
+  }
+
+  /** Takes what the writer knows of this segment, which is not sealed, for a footer. */
+  follow(live: Summary): void {
+    this.#live = live
   }
 
   /** Takes over the definitions of a whole block. A sealed segment knows all of them already. */
@@ -141,7 +171,7 @@ export class SegmentFile {
 
   /** The bytes as they are, for copying. */
   read(buffer: Buffer, length: number, position: number): Promise<number> {
-    return readFully(this.#handle, buffer, 0, length, position)
+    return readSalvaging(this.#handle, buffer, length, position)
   }
 
   async close(): Promise<void> {
@@ -149,15 +179,33 @@ export class SegmentFile {
   }
 
   async #load(offset: number, length: number): Promise<Buffer> {
-    let chunk = this.#chunk
-    // A single large block does not leave its buffer behind.
-    if (chunk === undefined || chunk.length < length || chunk.length > 4 * length)
-      chunk = Buffer.allocUnsafeSlow(Math.max(length, CHUNK_BYTES))
+    const chunk = this.#roomFor(length)
     this.#chunk = chunk
     this.#chunkBytes = 0
-    this.#chunkBytes = await readFully(this.#handle, chunk, 0, chunk.length, offset)
+    this.#chunkBytes = await readSalvaging(this.#handle, chunk, length, offset)
     this.#chunkAt = offset
+    this.readBytes += this.#chunkBytes
     return chunk.subarray(0, this.#chunkBytes)
+  }
+
+  /** Reads on behind what was loaded, up to a length in all. */
+  async #extend(length: number): Promise<void> {
+    const before = this.#chunk?.subarray(0, this.#chunkBytes) ?? Buffer.alloc(0)
+    const chunk = this.#roomFor(length)
+    if (chunk.buffer !== before.buffer) chunk.set(before)
+    this.#chunk = chunk
+    const more = length - before.length
+    const count = await readSalvaging(this.#handle, chunk.subarray(before.length), more, this.#chunkAt + before.length)
+    this.#chunkBytes = before.length + count
+    this.readBytes += count
+  }
+
+  /** A single large block does not leave its buffer behind. */
+  #roomFor(length: number): Buffer {
+    const capacity = Math.ceil(length / CHUNK_BYTES) * CHUNK_BYTES
+    const chunk = this.#chunk
+    const fits = chunk !== undefined && chunk.length >= length && chunk.length <= 4 * capacity
+    return fits ? chunk : Buffer.allocUnsafeSlow(capacity)
   }
 
   #headerInChunk(offset: number): BlockHeader | undefined {
@@ -178,13 +226,14 @@ export class SegmentFile {
 interface Sealed {
   readonly summary: Summary
   readonly footerAt: number
+  readonly footerBytes: number
 }
 
 const readTrailer = async (handle: FileHandle): Promise<Trailer | undefined> => {
   const size = await handle.size()
   if (size < SEGMENT_HEADER_BYTES + TRAILER_BYTES) return undefined
   const bytes = Buffer.alloc(TRAILER_BYTES)
-  const count = await readFully(handle, bytes, 0, TRAILER_BYTES, size - TRAILER_BYTES)
+  const count = await readSalvaging(handle, bytes, TRAILER_BYTES, size - TRAILER_BYTES)
   return count === TRAILER_BYTES ? decodeTrailer(bytes) : undefined
 }
 
@@ -194,7 +243,10 @@ const readHeader = async (
   trailer: Trailer | undefined,
 ): Promise<SegmentHeader | undefined> => {
   const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES)
-  const count = await readFully(handle, bytes, 0, bytes.length, 0)
+  const count = await readFully(handle, bytes, 0, bytes.length, 0).catch((error: unknown) => {
+    if (trailer === undefined) throw error
+    return 0
+  })
   const header = decodeSegmentHeader(bytes.subarray(0, count))
   if (header === 'newer') {
     const version = versionIn(bytes)
@@ -227,9 +279,9 @@ const readSealed = async (
 ): Promise<Sealed | undefined> => {
   if (trailer === undefined || !trailer.identity.equals(header.identity)) return undefined
   const bytes = Buffer.allocUnsafe(trailer.footerBytes)
-  const count = await readFully(handle, bytes, 0, bytes.length, trailer.footerAt)
+  const count = await readSalvaging(handle, bytes, bytes.length, trailer.footerAt)
   const summary = decodeFooter(bytes.subarray(0, count), crcSeed(header.identity))
-  return summary === undefined ? undefined : { summary, footerAt: trailer.footerAt }
+  return summary === undefined ? undefined : { summary, footerAt: trailer.footerAt, footerBytes: trailer.footerBytes }
 }
 
 /** First seqs of the segments in a directory, ascending, and the names of everything else. */

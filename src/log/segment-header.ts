@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Seq, UnixMs } from '../core/contract.ts'
 import { readUint53, writeUint53 } from './bytes.ts'
+import { MAX_PLAUSIBLE_SEQ } from './limits.ts'
 
 export const FORMAT_VERSION = 1
 const COPY_BYTES = 512
@@ -59,6 +60,12 @@ export const decodeSegmentHeader = (bytes: Buffer): SegmentHeader | HeaderFault 
   return first === 'damaged' ? decodeCopy(bytes, COPY_BYTES) : first
 }
 
+/** Which bytes of a file's first SEGMENT_HEADER_BYTES are no header. */
+export const damagedHeaderCopies = (bytes: Buffer): { readonly from: number; readonly to: number }[] =>
+  [0, COPY_BYTES]
+    .filter((at) => decodeCopy(bytes, at) === 'damaged')
+    .map((from) => ({ from, to: Math.min(bytes.length, from + COPY_BYTES) }))
+
 const decodeCopy = (bytes: Buffer, at: number): SegmentHeader | HeaderFault => {
   if (bytes.length < at + COPY_BYTES || !bytes.subarray(at, at + MAGIC.length).equals(MAGIC)) return 'damaged'
   const version = bytes.readUInt16LE(at + 8)
@@ -106,5 +113,5 @@ export const segmentName = (first: Seq): string => `${String(first).padStart(16,
 export const seqInName = (name: string): Seq | undefined => {
   const digits = NAME.exec(name)?.[1]
   const seq = digits === undefined ? 0 : Number(digits)
-  return seq > 0 && Number.isSafeInteger(seq) ? seq : undefined
+  return seq > 0 && seq <= MAX_PLAUSIBLE_SEQ ? seq : undefined
 }

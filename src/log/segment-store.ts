@@ -86,12 +86,44 @@ export class SegmentStore {
     })
   }
 
-  /** Removes a segment for good, keeping its blocks as the spare file when one is wanted. */
-  async remove(first: Seq): Promise<void> {
+  /**
+   * Puts a file of another making under the name of a segment: it is whole and durable before it has the name. Until the
+   * directory is durable too, either of the two may come back, never half of one.
+   */
+  async replace<T>(first: Seq, write: (handle: FileHandle) => Promise<T>): Promise<T> {
     const { fileSystem } = this.#options
     const path = join(this.#log, segmentName(first))
     try {
-      const size = this.#spareBytes === 0 ? await fileSystem.size(path) : 0
+      const handle = await fileSystem.open(path + NEW_SUFFIX, 'replace')
+      let written: T
+      try {
+        written = await write(handle)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await fileSystem.rename(path + NEW_SUFFIX, path)
+      await fileSystem.syncDirectory(this.#log)
+      return written
+    } catch (error) {
+      await fileSystem.unlink(path + NEW_SUFFIX).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Gives the spare file back to the file system. */
+  async dropSpare(): Promise<void> {
+    if (this.#spareBytes === 0) return
+    this.#spareBytes = 0
+    await this.#options.fileSystem.unlink(join(this.#log, SPARE_NAME))
+  }
+
+  /** Removes a segment for good, keeping its blocks as the spare file when one is wanted. */
+  async remove(first: Seq, { asSpare = true } = {}): Promise<void> {
+    const { fileSystem } = this.#options
+    const path = join(this.#log, segmentName(first))
+    try {
+      const size = asSpare && this.#spareBytes === 0 ? await fileSystem.size(path) : 0
       const spare = this.#isSpareSize(size)
       if (spare) await fileSystem.rename(path, join(this.#log, SPARE_NAME))
       else await fileSystem.unlink(path)

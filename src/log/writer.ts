@@ -3,18 +3,23 @@
 // neither acknowledged nor forgotten until one takes it.
 
 import type { Clock, EntryKind, Logger, Message, Meter, Seq, Settled } from '../core/contract.ts'
-import { describe, TidegateError } from '../core/errors.ts'
+import { describe, systemCode, TidegateError } from '../core/errors.ts'
 import { delay, retryDelayMs } from '../core/time.ts'
 import type { ActiveSegment } from './active-segment.ts'
 import type { CommitQueue } from './commit-queue.ts'
-import { COMMIT_TRIGGER_BYTES, COMMIT_TRIGGER_MESSAGES, FILL_BELOW_COMMIT_BYTES } from './limits.ts'
+import { COMMIT_TRIGGER_BYTES, COMMIT_TRIGGER_MESSAGES, FILL_BELOW_COMMIT_BYTES, STALLED_COMMIT_MS } from './limits.ts'
+import { Pacing } from './pacing.ts'
 import type { PendingBlock } from './pending-block.ts'
 import type { SealedBy } from './summary.ts'
+import type { Unkept } from './unkept.ts'
 
 /** Between attempts to find a place for what waits: soon at first, never hammering a sick disk. */
 const RETRY = { baseMs: 200, capMs: 5_000 }
-/** An arrival after a pause counts as this many delays, so that one pause does not hide a dense stream. */
-const MAX_GAP_DELAYS = 4
+/** Room may come back at any moment, and a disk without room is not sick: so long at most. */
+const RETRY_ROOM_MS = 1_000
+const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EROFS'])
+/** After a fault of the disk while filling ahead, which commits may not share. */
+const FILL_REST_MS = 60_000
 /** Weight of the newest value in running means. */
 const SMOOTHING = 1 / 8
 
@@ -24,6 +29,8 @@ export interface WriterOptions {
   readonly meter: Meter
   readonly commitDelayMs: number
   readonly queue: CommitQueue
+  /** What becomes of messages while nothing is taken. */
+  readonly unkept: Unkept
   readonly createSegment: (first: Seq) => Promise<ActiveSegment>
   /** A reason why nothing may be written now, or undefined. */
   readonly obstacle: () => string | undefined
@@ -39,18 +46,21 @@ export interface WriterOptions {
 
 export class Writer {
   commits = 0
+  /** How long one takes; running mean. */
+  commitMs = 0
   /** Why nothing is being acknowledged. */
   refusal: string | undefined
   segment: ActiveSegment | undefined
+  /** The last segment says that no seq was given beyond it. */
+  closedCleanly = false
   readonly #options: WriterOptions
   readonly #queue: CommitQueue
+  readonly #pacing: Pacing
+  /** For what waits now, by timers: a clock that stands still holds nothing up. */
+  #sleptMs = 0
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
-  /** When the oldest waiting message has waited long enough, monotonic. */
-  #dueMs = 0
-  #lastArrivalMs = 0
-  /** Running means. */
-  #gapMs = 0
+  /** Running mean. */
   #commitBytes = 0
   #running: Promise<void> | undefined
   /** Wait for the end of the present run, or its first refusal. */
@@ -59,13 +69,15 @@ export class Writer {
   #closing = false
   /** Seqs were given that never became durable. */
   #failed = false
+  /** Filling failed; it rests until then, monotonic. */
+  #fillsAgainMs = 0
+  /** It failed for want of room, last time. */
+  #noRoom = false
 
   constructor(options: WriterOptions) {
     this.#options = options
     this.#queue = options.queue
-    this.#lastArrivalMs = options.clock.monotonicMs()
-    // Until a dense stream shows itself, nobody waits.
-    this.#gapMs = MAX_GAP_DELAYS * options.commitDelayMs
+    this.#pacing = new Pacing(options.commitDelayMs)
   }
 
   /** Takes the message, or settles it with an error in a later turn. */
@@ -75,8 +87,17 @@ export class Writer {
       return
     }
     const nowMs = this.#options.clock.monotonicMs()
+    const { unkept } = this.#options
+    const mayBeLost = kind === 'message' && message.qos === 0
+    if (mayBeLost && this.#queue.aboveHighWater && unkept.ready) {
+      unkept.add(message, nowMs, settled)
+      return
+    }
+    // The mark of what was lost comes before anything else, so that readers find the reason of the hole behind it.
+    if (unkept.pending && !this.#queue.isFull(kind)) unkept.finish()
     const refusal = this.#queue.add(kind, message, nowMs, settled)
     if (refusal === undefined) this.#arrived(nowMs)
+    else if (refusal === 'full' && mayBeLost) unkept.drop(message, settled)
     else refuse(settled, this.#refusalError(refusal, message))
   }
 
@@ -110,6 +131,7 @@ export class Writer {
 
   /** Commits what waits, once, and seals the segment. What cannot be written is settled with an error. */
   async close(): Promise<void> {
+    this.#options.unkept.finish()
     this.#closing = true
     this.#stopTimers()
     this.retry()
@@ -122,31 +144,27 @@ export class Writer {
     if (this.segment === undefined && !this.#failed) await this.#create()
     const { segment } = this
     this.segment = undefined
-    if (segment !== undefined) await this.#end(segment, this.#failed ? undefined : 'closed')
+    if (segment !== undefined) this.closedCleanly = await this.#end(segment, this.#failed ? undefined : 'closed')
   }
 
   #arrived(nowMs: number): void {
-    const { commitDelayMs } = this.#options
-    const gapMs = Math.min(nowMs - this.#lastArrivalMs, MAX_GAP_DELAYS * commitDelayMs)
-    this.#gapMs += (gapMs - this.#gapMs) * SMOOTHING
-    this.#lastArrivalMs = nowMs
-    const { waitingMessages, waitingBytes } = this.#queue
-    // A lone message does not wait for company that is not to be expected before the delay is over.
-    if (waitingMessages === 1) this.#dueMs = nowMs + (this.#gapMs > commitDelayMs ? 0 : commitDelayMs)
+    this.#pacing.arrived(nowMs)
     if (this.#running !== undefined || this.#immediate !== undefined) return
-    if (waitingBytes >= COMMIT_TRIGGER_BYTES || waitingMessages >= COMMIT_TRIGGER_MESSAGES) this.#startSoon()
-    else if (this.#timer === undefined) this.#schedule(nowMs)
+    if (this.#timer === undefined || this.#isPiled()) this.#decideSoon()
   }
 
-  #schedule(nowMs: number): void {
-    const delayMs = Math.min(this.#dueMs - nowMs, this.#options.commitDelayMs)
-    if (delayMs <= 0) this.#startSoon()
-    else this.#timer = setTimeout(() => this.#start(), delayMs)
-  }
-
-  /** In the next turn: what else arrived with the same chunk of a socket shares the commit. */
-  #startSoon(): void {
-    this.#immediate ??= setImmediate(() => this.#start())
+  /** In the next turn: what else arrived with the same chunk of a socket, or waits in sockets, shares the commit for nothing. */
+  #decideSoon(): void {
+    this.#immediate ??= setImmediate(() => {
+      this.#stopTimers()
+      const waitMs = Math.ceil(this.#waitMs())
+      if (waitMs <= 0) this.#start()
+      else
+        this.#timer = setTimeout(() => {
+          this.#sleptMs += waitMs
+          this.#decideSoon()
+        }, waitMs)
+    })
   }
 
   #start(): void {
@@ -155,7 +173,7 @@ export class Writer {
     this.#running = this.#run().finally(() => {
       this.#running = undefined
       this.#notify()
-      if (this.#queue.waitingMessages > 0) this.#schedule(this.#options.clock.monotonicMs())
+      if (this.#queue.waitingMessages > 0) this.#decideSoon()
     })
   }
 
@@ -174,23 +192,27 @@ export class Writer {
 
   async #run(): Promise<void> {
     while (this.#queue.waitingMessages > 0) {
+      this.#pacing.committing(this.#queue.waitingMessages)
+      this.#sleptMs = 0
       const blocks = this.#queue.take()
       const segment = await this.#place(blocks)
       if (segment !== undefined) this.#committed(blocks, segment)
       else this.#fail(blocks)
+      this.#pacing.committed(this.#options.clock.monotonicMs())
       await this.#tend(segment)
-      if (!this.#isDue()) break
+      if (this.#waitMs() > 0) break
     }
   }
 
-  #isDue(): boolean {
+  /** How long what waits should wait for company; 0: not at all. */
+  #waitMs(): number {
+    if (this.#closing || this.#isPiled() || this.#sleptMs >= this.#options.commitDelayMs) return 0
+    return this.#pacing.waitMs(this.#options.clock.monotonicMs(), this.#queue.waitingMessages)
+  }
+
+  #isPiled(): boolean {
     const { waitingMessages, waitingBytes } = this.#queue
-    return (
-      this.#closing ||
-      waitingBytes >= COMMIT_TRIGGER_BYTES ||
-      waitingMessages >= COMMIT_TRIGGER_MESSAGES ||
-      (waitingMessages > 0 && this.#dueMs <= this.#options.clock.monotonicMs())
-    )
+    return waitingBytes >= COMMIT_TRIGGER_BYTES || waitingMessages >= COMMIT_TRIGGER_MESSAGES
   }
 
   /** Makes the blocks durable, however long it takes; undefined when the log closes before that. */
@@ -203,10 +225,14 @@ export class Writer {
         return this.segment
       }
       // The first failure may be that file's own; a failure of a new file is the disk's.
-      if (attempt === 0 && used && this.segment === undefined) continue
+      if (attempt === 0 && used && this.segment === undefined) {
+        this.#options.logger.error({ firstSeq: blocks[0]?.start.first, error: reason }, 'a commit failed')
+        continue
+      }
       this.#refuse(reason)
       if (this.#closing) return undefined
-      await delay(retryDelayMs(attempt, RETRY), this.#wake.signal).catch(() => undefined)
+      const waitMs = Math.min(retryDelayMs(attempt, RETRY), this.#noRoom ? RETRY_ROOM_MS : RETRY.capMs)
+      await delay(waitMs, this.#wake.signal).catch(() => undefined)
       await this.#options.recheck()
     }
   }
@@ -214,22 +240,31 @@ export class Writer {
   /** Why it failed, or undefined once durable. */
   async #attempt(blocks: readonly PendingBlock[]): Promise<string | undefined> {
     const obstacle = this.#options.obstacle()
+    this.#noRoom = obstacle !== undefined
     if (obstacle !== undefined) return obstacle
     const first = blocks[0]?.start.first ?? this.#queue.nextSeq
     const startedMs = performance.now()
+    // A card may hang for minutes; meanwhile it is as good as one that refuses.
+    const stalled = setTimeout(
+      () => this.#refuse(`the disk has not answered for ${STALLED_COMMIT_MS / 1_000} s`),
+      STALLED_COMMIT_MS,
+    )
     try {
       this.segment ??= await this.#options.createSegment(first)
       await this.#write(this.segment, blocks)
       this.commits++
-      this.#options.meter.observe('log_commit_seconds', (performance.now() - startedMs) / 1_000)
+      const tookMs = performance.now() - startedMs
+      this.commitMs += (tookMs - this.commitMs) * SMOOTHING
+      this.#options.meter.observe('log_commit_seconds', tookMs / 1_000)
       return undefined
     } catch (error) {
       const { segment } = this
       this.segment = undefined
       if (segment !== undefined) await this.#end(segment, undefined)
-      if (this.refusal === undefined)
-        this.#options.logger.error({ firstSeq: first, error: describe(error) }, 'a commit failed')
+      this.#noRoom = NO_ROOM.has(systemCode(error) ?? '')
       return describe(error)
+    } finally {
+      clearTimeout(stalled)
     }
   }
 
@@ -276,19 +311,21 @@ export class Writer {
   }
 
   async #fill(segment: ActiveSegment): Promise<void> {
-    if (this.#commitBytes >= FILL_BELOW_COMMIT_BYTES) return
+    const { clock, logger } = this.#options
+    if (this.#commitBytes >= FILL_BELOW_COMMIT_BYTES || clock.monotonicMs() < this.#fillsAgainMs) return
     try {
       await segment.fill()
     } catch (error) {
-      // Nothing waited for this, but the file cannot be trusted any more.
-      this.#options.logger.warn({ error: describe(error) }, 'the segment cannot be filled ahead')
+      // Nothing waited for this, but the file cannot be trusted any more; and every commit shall not cost a file.
+      this.#fillsAgainMs = clock.monotonicMs() + FILL_REST_MS
+      logger.warn({ error: describe(error) }, 'the segment cannot be filled ahead')
       this.segment = undefined
       await this.#end(segment, undefined)
     }
   }
 
   /** Lets go of a segment: sealed when that works, else it is left to recovery. */
-  async #end(segment: ActiveSegment, by: SealedBy | undefined): Promise<void> {
+  async #end(segment: ActiveSegment, by: SealedBy | undefined): Promise<boolean> {
     let sealed = false
     try {
       if (by !== undefined) {
@@ -301,18 +338,25 @@ export class Writer {
     }
     await segment.close()
     this.#options.onEnded(segment, sealed)
+    return sealed
   }
 
   #accept(): void {
     if (this.refusal === undefined) return
     this.refusal = undefined
-    this.#options.logger.info({}, 'the log can be written again')
+    const { logger, meter, unkept } = this.#options
+    logger.info({}, 'the log can be written again')
+    meter.set('log_refusing', 0)
+    unkept.end()
   }
 
   #refuse(reason: string): void {
+    const { logger, meter, unkept } = this.#options
     if (this.refusal === undefined)
-      this.#options.logger.error({ reason }, 'the log cannot be written; nothing is acknowledged until it can')
+      logger.error({ reason }, 'the log cannot be written; nothing is acknowledged until it can')
     this.refusal = reason
+    meter.set('log_refusing', 1)
+    if (!this.#closing) unkept.begin()
     this.#notify()
   }
 

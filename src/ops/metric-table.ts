@@ -13,7 +13,7 @@ export interface MetricDefinition {
 export type Label = 'source' | 'sink' | 'profile' | 'reason'
 
 /** What cannot be decoded, and what a filter leaves out, stays in the log and is no loss. */
-const LOSS_REASONS = ['retention', 'corrupt', 'unclean-stop', 'refused', 'rejected'] as const
+const LOSS_REASONS = ['retention', 'thinned', 'corrupt', 'unclean-stop', 'refused', 'rejected'] as const
 /** From a fast disk (0.1 ms) to a card that hangs (10 s). */
 const COMMIT_SECONDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10] as const
 /** From a broker on the same machine to one that is about to stall. */
@@ -33,7 +33,18 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
     kind: 'counter',
     help: 'Bytes handed to write(2) for the log, headers and filling included',
   },
+  log_payload_bytes_total: { kind: 'counter', help: 'Payload bytes that became durable in the log' },
+  log_physical_bytes_total: {
+    kind: 'counter',
+    help: 'What the disk writes for the log, by estimate: whole pages, and the records of the file system',
+  },
   log_commit_seconds: { kind: 'histogram', help: 'Duration of one write and fdatasync', buckets: COMMIT_SECONDS },
+  log_refusing: { kind: 'gauge', help: '1 while the log takes nothing and acknowledges nothing, else 0' },
+  log_damages_total: { kind: 'counter', help: 'Damaged files and byte ranges of the log that were found' },
+  log_quarantine_dropped_bytes_total: {
+    kind: 'counter',
+    help: 'Damaged bytes that were removed from quarantine to make room',
+  },
   decode_faults_total: { kind: 'counter', help: 'Payloads that could not be decoded', labels: ['profile'] },
   sink_backlog_messages: { kind: 'gauge', help: 'Messages that the sink has not settled', labels: ['sink'] },
   sink_confirmed_messages_total: { kind: 'counter', help: 'Messages confirmed by the upstream', labels: ['sink'] },
@@ -44,6 +55,11 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
     labels: ['sink'],
   },
   sink_retries_total: { kind: 'counter', help: 'Connections and writes that were tried again', labels: ['sink'] },
+  sink_refused_messages_total: {
+    kind: 'counter',
+    help: 'Messages that the upstream did not take for now, and that were sent again',
+    labels: ['sink'],
+  },
   sink_dead_letters_total: { kind: 'counter', help: 'Rejected messages that were set aside', labels: ['sink'] },
   sink_dead_letters_dropped_total: {
     kind: 'counter',
@@ -110,5 +126,6 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
   api_refused_total: { kind: 'counter', help: 'Requests that were refused, by error code', labels: ['reason'] },
   api_stalled_streams_total: { kind: 'counter', help: 'Subscribers that took nothing for too long and were cut off' },
   logger_dropped_lines_total: { kind: 'counter', help: 'Log lines that standard error did not take' },
+  clock_marks_total: { kind: 'counter', help: 'Times that the wall clock was set or stepped', labels: ['reason'] },
   clock_synced: { kind: 'gauge', help: '1 once the wall clock has been set, else 0' },
 }

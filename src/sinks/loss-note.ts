@@ -1,18 +1,28 @@
 // What the far end must know about seqs that bring no reading: loss marks of the log, holes met while reading, payloads
-// that could not be decoded, messages without readings, rejected ones. With them every seq is accounted for upstream.
+// that could not be decoded, messages without readings, the log's own marks. With them every seq is accounted for upstream.
 
-import type { Batch, Entry, Lane, LossMark, LossReason, Rejection, Seq, UnixMs } from '../core/contract.ts'
+import type { Batch, Delivery, Gap, Lane, LossMark, LossReason, Rejection, Seq, UnixMs } from '../core/contract.ts'
+import { mostAffected } from '../core/loss.ts'
 import type { Outgoing } from './outgoing.ts'
 
 const LOSS_CONTENT_TYPE = 'application/json'
-/** A mark in JSON, its detail cut. */
-const MARK_BYTES = 400
 const MAX_MARKS_PER_NOTE = 500
-const MAX_DETAIL_LENGTH = 200
+/** Braces, the gateway's name, the list around the marks. */
+const NOTE_BYTES = 512
+/** What names of devices may take of one mark; the rest is in its count. */
+const MAX_NAMES_BYTES = 8_192
+
+/** A mark as it is told. */
+interface Told extends Omit<LossMark, 'reason' | 'topics'> {
+  /** mark: an entry that the log wrote for itself, and no message. */
+  readonly reason: LossReason | 'mark'
+  /** The mark's own seq, where it is one of the log's: tells the same mark, sent again or by two sinks, from another one. */
+  readonly seq?: Seq
+}
 
 /** One mark, and the seqs of the batch that it accounts for (the seqs it tells of may lie elsewhere). */
 interface PlacedMark {
-  readonly mark: LossMark
+  readonly mark: Told
   readonly first: Seq
   readonly last: Seq
 }
@@ -20,45 +30,24 @@ interface PlacedMark {
 /** The notes of one batch, ascending by `first`. */
 export const packLosses = (batch: Batch, gateway: string, maxBodyBytes: number, now: UnixMs): Outgoing[] => {
   const marks: PlacedMark[] = []
-  for (const { first, last, reason } of batch.gaps) {
-    const count = reason === 'unclean-stop' ? 0 : last - first + 1
-    marks.push({ mark: { first, last, count, reason, time: now }, first, last })
+  for (const gap of batch.gaps) {
+    const { first, last, reason } = gap
+    marks.push({ mark: { first, last, count: lostIn(gap, batch), reason, time: now }, first, last })
   }
-  let open: { first: Seq; last: Seq; count: number; reason: LossReason; time: UnixMs } | undefined
-  for (const { entry, decoding } of batch.deliveries) {
-    if (decoding.readings.length > 0) continue
-    const told = entry.kind === 'loss' ? parseLossMark(entry.payload) : undefined
-    if (told !== undefined) marks.push({ mark: told, first: entry.seq, last: entry.seq })
-    const { reason, count } = silence(entry, decoding.fault)
-    if (open !== undefined && open.reason === reason && open.last === entry.seq - 1) {
-      open.last = entry.seq
-      open.count += count
-      continue
+  let silence: Silence | undefined
+  for (const delivery of batch.deliveries) {
+    const { entry, mark } = delivery
+    if (delivery.decoding.readings.length > 0) continue
+    if (mark !== undefined) {
+      const { topics: _, ...told } = mark
+      marks.push({ mark: { ...told, seq: entry.seq }, first: entry.seq, last: entry.seq })
     }
-    if (open !== undefined) marks.push({ mark: open, first: open.first, last: open.last })
-    open = { first: entry.seq, last: entry.seq, count, reason, time: entry.receivedAt }
+    if (silence?.takes(delivery)) continue
+    if (silence !== undefined) marks.push(silence.placed())
+    silence = new Silence(delivery)
   }
-  if (open !== undefined) marks.push({ mark: open, first: open.first, last: open.last })
+  if (silence !== undefined) marks.push(silence.placed())
   return toNotes(marks, gateway, batch.lane, maxBodyBytes)
-}
-
-/** The notes about a message that was set aside. A note that is refused itself is not told of in further notes. */
-export const packRejection = (message: Outgoing, gateway: string, maxBodyBytes: number, now: UnixMs): Outgoing[] => {
-  if (message.kind === 'loss') return []
-  const marks: PlacedMark[] = []
-  let first = message.first
-  let last = message.first
-  const push = () =>
-    marks.push({ mark: { first, last, count: last - first + 1, reason: 'rejected', time: now }, first, last })
-  for (const seq of message.seqs) {
-    if (seq > last + 1) {
-      push()
-      first = seq
-    }
-    last = seq
-  }
-  push()
-  return toNotes(marks, gateway, message.lane, maxBodyBytes)
 }
 
 export const toRejection = (message: Outgoing, reason: string): Rejection => ({
@@ -70,60 +59,118 @@ export const toRejection = (message: Outgoing, reason: string): Rejection => ({
   contentType: message.contentType,
 })
 
-/** Why an entry brings no reading. The log's own marks held no message. */
-const silence = (entry: Entry, fault: string | undefined): { reason: LossReason; count: number } => {
-  if (entry.kind !== 'message') return { reason: 'filtered', count: 0 }
-  return { reason: fault === undefined ? 'filtered' : 'undecodable', count: 1 }
+/** Of a hole with survivors, what did not survive: the batch has them all. */
+const lostIn = ({ first, last, reason, partial }: Gap, batch: Batch): number => {
+  if (reason === 'unclean-stop') return 0
+  let count = last - first + 1
+  if (partial !== true) return count
+  for (const { entry } of batch.deliveries) if (entry.seq >= first && entry.seq <= last) count--
+  return count
+}
+
+/** Entries next to each other that bring no reading, all for the same reason. */
+class Silence {
+  readonly #reason: Told['reason']
+  readonly #first: Seq
+  readonly #time: UnixMs
+  readonly #devices = new Map<string, number>()
+  #last: Seq
+  #count = 0
+
+  constructor(delivery: Delivery) {
+    this.#reason = reasonOf(delivery)
+    this.#first = delivery.entry.seq
+    this.#time = delivery.entry.receivedAt
+    this.#last = this.#first - 1
+    this.takes(delivery)
+  }
+
+  takes(delivery: Delivery): boolean {
+    const { entry, decoding } = delivery
+    if (entry.seq !== this.#last + 1 || reasonOf(delivery) !== this.#reason) return false
+    this.#last = entry.seq
+    if (this.#reason === 'mark') return true
+    this.#count++
+    if (this.#reason === 'undecodable')
+      this.#devices.set(decoding.device, (this.#devices.get(decoding.device) ?? 0) + 1)
+    return true
+  }
+
+  placed(): PlacedMark {
+    const devices = mostAffected(this.#devices)
+    const mark: Told = {
+      first: this.#first,
+      last: this.#last,
+      count: this.#count,
+      reason: this.#reason,
+      time: this.#time,
+      ...(devices === undefined ? {} : { devices }),
+    }
+    return { mark, first: this.#first, last: this.#last }
+  }
+}
+
+/** Why an entry brings no reading. */
+const reasonOf = ({ entry, decoding }: Delivery): Told['reason'] => {
+  if (entry.kind !== 'message') return 'mark'
+  return decoding.fault === undefined ? 'filtered' : 'undecodable'
 }
 
 const toNotes = (marks: PlacedMark[], gateway: string, lane: Lane, maxBodyBytes: number): Outgoing[] => {
   marks.sort((left, right) => left.first - right.first)
+  const roomBytes = Math.max(0, maxBodyBytes - NOTE_BYTES)
   const notes: Outgoing[] = []
-  const size = Math.max(1, Math.min(MAX_MARKS_PER_NOTE, Math.floor(maxBodyBytes / MARK_BYTES)))
-  for (let index = 0; index < marks.length; index += size) {
-    const some = marks.slice(index, index + size)
-    const first = some[0]?.first ?? 0
-    const last = some.reduce((highest, placed) => Math.max(highest, placed.last), first)
-    const list = some.map(({ mark }) => ({ ...mark, time: new Date(mark.time).toISOString() }))
-    notes.push({
-      kind: 'loss',
-      device: '',
-      lane,
-      first,
-      last,
-      seqs: some.map((placed) => placed.first),
-      count: some.length,
-      part: 0,
-      timeMs: Math.max(...some.map(({ mark }) => mark.time)),
-      contentType: LOSS_CONTENT_TYPE,
-      body: Buffer.from(JSON.stringify({ gateway, marks: list })),
-    })
+  let some: PlacedMark[] = []
+  let texts: string[] = []
+  let bytes = 0
+  const close = () => {
+    if (some.length > 0) notes.push(toNote(some, texts, gateway, lane))
+    some = []
+    texts = []
+    bytes = 0
   }
+  for (const placed of marks) {
+    const text = markText(placed.mark, roomBytes)
+    const textBytes = Buffer.byteLength(text) + 1
+    if (some.length >= MAX_MARKS_PER_NOTE || bytes + textBytes > roomBytes) close()
+    some.push(placed)
+    texts.push(text)
+    bytes += textBytes
+  }
+  close()
   return notes
 }
 
-/** Undefined when the payload is not a loss mark: then only the entry's own seq can be accounted for. */
-const parseLossMark = (payload: Buffer): LossMark | undefined => {
-  let value: unknown
-  try {
-    value = JSON.parse(payload.toString())
-  } catch {
-    return undefined
-  }
-  if (typeof value !== 'object' || value === null) return undefined
-  const { first, last, count, reason, time, detail } = value as Partial<Record<keyof LossMark, unknown>>
-  if (!isSeq(first) || !isSeq(last) || last < first || typeof reason !== 'string') return undefined
+const toNote = (some: readonly PlacedMark[], texts: readonly string[], gateway: string, lane: Lane): Outgoing => {
+  const first = some[0]?.first ?? 0
   return {
+    kind: 'loss',
+    device: '',
+    lane,
     first,
-    last,
-    count: typeof count === 'number' ? count : last - first + 1,
-    reason: reason as LossReason,
-    time: typeof time === 'number' && Math.abs(time) < MAX_DATE_MS ? time : 0,
-    ...(typeof detail === 'string' ? { detail: detail.slice(0, MAX_DETAIL_LENGTH) } : {}),
+    last: some.reduce((highest, placed) => Math.max(highest, placed.last), first),
+    seqs: some.map((placed) => placed.first),
+    count: some.length,
+    part: 0,
+    timeMs: Math.max(...some.map(({ mark }) => mark.time)),
+    contentType: LOSS_CONTENT_TYPE,
+    body: Buffer.from(`{"gateway":${JSON.stringify(gateway)},"marks":[${texts.join()}]}`),
   }
 }
 
-/** Beyond it a Date is invalid. */
-const MAX_DATE_MS = 8.64e15
-
-const isSeq = (value: unknown): value is Seq => Number.isSafeInteger(value) && Number(value) >= 0
+/** In JSON. Names go before the mark does: without them it still says how many. */
+const markText = (mark: Told, roomBytes: number): string => {
+  const { devices, detail, ...rest } = mark
+  const short = { ...rest, time: new Date(mark.time).toISOString() }
+  const plain = { ...short, ...(detail === undefined ? {} : { detail }) }
+  const room = Math.min(MAX_NAMES_BYTES, roomBytes)
+  if (devices !== undefined) {
+    const text = JSON.stringify({ ...plain, devices })
+    if (Buffer.byteLength(text) <= room) return text
+    const [most] = Object.entries(devices)
+    const named = most === undefined ? '' : JSON.stringify({ ...plain, devices: { [most[0]]: most[1] } })
+    if (named !== '' && Buffer.byteLength(named) <= room) return named
+  }
+  const text = JSON.stringify(plain)
+  return Buffer.byteLength(text) <= roomBytes ? text : JSON.stringify(short)
+}

@@ -6,7 +6,10 @@ export const APP_ID = 'tidegate'
 /** The client libraries encode headers into a buffer of fixed size; a longer name stands in the body alone. */
 const MAX_DEVICE_HEADER_BYTES = 4_096
 
-/** `tidegate-count` counts readings, or loss marks in a loss note. `tidegate-part` is only there where it is not 0. */
+/**
+ * `tidegate-count` counts readings, or loss marks in a loss note. `tidegate-part` is only there where it is not 0, and
+ * `tidegate-time-quality` where the clock of the gateway had not been set at one of the arrivals.
+ */
 export const headersOf = (message: Outgoing, gateway: string): Record<string, string | number> => {
   const headers: Record<string, string | number> = {
     'tidegate-gateway': gateway,
@@ -17,6 +20,7 @@ export const headersOf = (message: Outgoing, gateway: string): Record<string, st
   }
   if (message.kind === 'readings' && Buffer.byteLength(message.device) <= MAX_DEVICE_HEADER_BYTES)
     headers['tidegate-device'] = message.device
+  if (message.timeQuality !== undefined) headers['tidegate-time-quality'] = message.timeQuality
   if (message.part > 0) headers['tidegate-part'] = message.part
   return headers
 }

@@ -19,11 +19,10 @@ export interface PublicationOptions {
   readonly send: (posting: Posting) => void
   /** Whether the upstream takes another message now; when it does again, call pump(). */
   readonly writable: () => boolean
-  /** Notes about a rejected message, to be sent behind everything else. */
-  readonly noteRejection: (message: Outgoing) => readonly Outgoing[]
   readonly progress: (settled: Seq) => void
   /** Why something is being sent again; undefined once nothing is. */
   readonly trouble: (reason: string | undefined) => void
+  /** Called for each message that will be sent again. */
   readonly retried: () => void
   readonly maxInFlight?: number
 }
@@ -124,7 +123,6 @@ export class Publication {
     if (!this.#land(posting)) return
     this.#rejections.push(toRejection(posting.message, reason))
     this.#firstRejected = Math.min(this.#firstRejected, posting.message.first)
-    for (const message of this.#options.noteRejection(posting.message)) this.#postings.push({ message, settled: false })
     this.#settle(posting)
   }
 

@@ -1,8 +1,11 @@
 // Proves from seqs alone that everything came: per gateway what arrived, what a loss mark explains, what is missing without
 // an explanation, what came twice and what came out of order within its lane. Pure; memory is bounded whatever comes.
 
-import type { Lane, Range, Seq } from '../core/contract.ts'
+import type { Lane, Seq } from '../core/contract.ts'
+import type { Range } from '../core/log-contract.ts'
+import { mostAffected } from '../core/loss.ts'
 import type { Delivered } from './delivered.ts'
+import { Explanations } from './explanations.ts'
 import { RangeSet } from './range-set.ts'
 
 export interface GatewayReport {
@@ -22,6 +25,10 @@ export interface GatewayReport {
   readonly gaps: readonly Range[]
   /** Seqs that only a loss mark accounts for, by its reason. */
   readonly explained: Readonly<Record<string, number>>
+  /** Messages lost by reason, as the log's own marks say; also those that never had a seq. Each mark counts once. */
+  readonly lost: Readonly<Record<string, number>>
+  /** The same by device, the most affected first, as far as the marks name devices. */
+  readonly lostDevices: Readonly<Record<string, number>>
   /** Seqs of a device that came again. */
   readonly duplicates: number
   /** Seqs of a device that came after a higher one of the same device and lane, for the first time. */
@@ -46,7 +53,7 @@ const MAX_DEVICES = 100_000
 interface Account {
   readonly arrived: RangeSet
   readonly accounted: RangeSet
-  readonly explained: Map<string, number>
+  readonly explanations: Explanations
   first: Seq
   last: Seq
   messages: number
@@ -73,9 +80,9 @@ export class Completeness {
     if (delivered.kind === 'loss') {
       for (const mark of delivered.marks) {
         account.marks++
-        extend(account, mark.first, mark.last)
-        const fresh = account.accounted.add(mark.first, mark.last)
-        if (fresh > 0) account.explained.set(mark.reason, (account.explained.get(mark.reason) ?? 0) + fresh)
+        // What a mark of the log tells may have come, or been explained, long before anybody listened here.
+        if (mark.seq === undefined) extend(account, mark.first, mark.last)
+        if (account.explanations.add(mark)) account.accounted.add(mark.first, mark.last)
       }
       return
     }
@@ -136,7 +143,7 @@ export class Completeness {
       account = {
         arrived: new RangeSet(MAX_RANGES),
         accounted: new RangeSet(MAX_RANGES),
-        explained: new Map(),
+        explanations: new Explanations(),
         first: Number.POSITIVE_INFINITY,
         last: 0,
         messages: 0,
@@ -152,13 +159,16 @@ export class Completeness {
 }
 
 const extend = (account: Account, first: Seq, last: Seq): void => {
+  if (last < first) return
   account.first = Math.min(account.first, first)
   account.last = Math.max(account.last, last)
 }
 
 const reportOf = (gateway: string, account: Account): GatewayReport => {
-  const { arrived, accounted, explained, messages, readings, marks, duplicates, reordered, last } = account
+  const { arrived, explanations, messages, readings, marks, duplicates, reordered, last } = account
   const first = Math.min(account.first, last)
+  const accounted = account.accounted.copy()
+  const explained = explanations.settle(arrived, accounted)
   const holes = accounted.holes(first, last)
   let missing = accounted.forgotten
   for (const hole of holes) missing += hole.last - hole.first + 1
@@ -172,7 +182,9 @@ const reportOf = (gateway: string, account: Account): GatewayReport => {
     arrived: arrived.ranges.reduce((sum, range) => sum + range.last - range.first + 1, -arrived.forgotten),
     missing,
     gaps: holes.slice(0, MAX_REPORTED_GAPS),
-    explained: Object.fromEntries(explained),
+    explained,
+    lost: Object.fromEntries(explanations.lost),
+    lostDevices: mostAffected(explanations.lostDevices) ?? {},
     duplicates,
     reordered,
   }

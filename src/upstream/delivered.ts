@@ -19,6 +19,9 @@ export interface DeliveredMark {
   readonly last: Seq
   readonly count: number
   readonly reason: string
+  /** Of the mark itself, where it is one of the log's own; the others tell what the sender met. */
+  readonly seq?: Seq
+  readonly devices?: Readonly<Record<string, number>>
 }
 
 export type Delivered =
@@ -54,7 +57,7 @@ export const readDelivered = (incoming: Incoming): Delivered => {
     return readPack(body, gateway, headers, Number(headers['tidegate-part'] ?? partOfId ?? 0))
   const marks = isObject(body) ? body['marks'] : undefined
   if (!Array.isArray(marks)) return foreign(`content type '${incoming.contentType}' is not known`)
-  return { kind: 'loss', gateway, marks: marks.filter(isMark) }
+  return { kind: 'loss', gateway, marks: marks.flatMap(readMark) }
 }
 
 const readPack = (pack: unknown, gateway: string, headers: Incoming['headers'], part: number): Delivered => {
@@ -97,13 +100,27 @@ const MAX_SECONDS = 8.64e12
 
 const foreign = (reason: string): Delivered => ({ kind: 'foreign', reason })
 
-const isMark = (mark: unknown): mark is DeliveredMark =>
-  isObject(mark) &&
-  isSeq(mark['first']) &&
-  isSeq(mark['last']) &&
-  mark['last'] >= mark['first'] &&
-  typeof mark['count'] === 'number' &&
-  typeof mark['reason'] === 'string'
+const readMark = (mark: unknown): DeliveredMark[] => {
+  if (!isObject(mark)) return []
+  const { seq, devices, ...rest } = mark
+  const { first, last, count, reason } = rest
+  // What never had a seq is told with none: last is then one before first.
+  if (!isSeq(first) || !isSeq(last) || last < first - 1 || !isSeq(count) || typeof reason !== 'string') return []
+  const names = isObject(devices) ? Object.entries(devices).filter(isCounted) : []
+  return [
+    {
+      ...rest,
+      first,
+      last,
+      count,
+      reason,
+      ...(isSeq(seq) ? { seq } : {}),
+      ...(names.length === 0 ? {} : { devices: Object.fromEntries(names) }),
+    },
+  ]
+}
+
+const isCounted = (entry: [string, unknown]): entry is [string, number] => isSeq(entry[1])
 
 const isSeq = (value: unknown): value is Seq => Number.isSafeInteger(value) && Number(value) >= 0
 

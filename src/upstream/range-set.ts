@@ -1,6 +1,7 @@
 // A set of seqs as ascending, disjoint ranges: small while seqs come mostly in order, and bounded when they do not.
 
-import type { Range, Seq } from '../core/contract.ts'
+import type { Seq } from '../core/contract.ts'
+import type { Range } from '../core/log-contract.ts'
 
 export class RangeSet {
   /** Ascending; no two touch. */
@@ -19,6 +20,14 @@ export class RangeSet {
   /** Seqs of holes that were given up to stay within the bound, counted as present since. */
   get forgotten(): number {
     return this.#forgotten
+  }
+
+  /** One of its own, without a bound. */
+  copy(): RangeSet {
+    const copy = new RangeSet()
+    for (const { first, last } of this.#ranges) copy.#ranges.push({ first, last })
+    copy.#forgotten = this.#forgotten
+    return copy
   }
 
   has(seq: Seq): boolean {

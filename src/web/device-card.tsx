@@ -19,6 +19,11 @@ const rowClass = (characters: number): string => {
   return characters > NARROW_CHARACTERS ? 'row wide' : 'row'
 }
 
+const QUALITY_TEXT = {
+  unsynced: 'the clock had not been set',
+  corrected: 'corrected when the clock was set',
+} as const
+
 export interface DeviceCardProps {
   readonly device: Device
   readonly words: readonly string[]
@@ -104,7 +109,7 @@ class ValueRow extends Component<{ readonly reading: Reading | undefined }> {
         <dd class="when">
           <Age
             timeMs={Date.parse(time)}
-            title={timeQuality === undefined ? time : `${time} (the clock had not been set)`}
+            title={timeQuality === undefined ? time : `${time} (${QUALITY_TEXT[timeQuality]})`}
           />
         </dd>
       </div>

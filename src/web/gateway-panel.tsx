@@ -1,7 +1,8 @@
 // Sources, log and sinks as GET /api/v1/status tells them: state, since when, why, and the figures that matter.
 
 import type { ComponentChildren } from 'preact'
-import type { Health } from '../core/contract.ts'
+import type { Health, LossMark } from '../core/contract.ts'
+import type { Wear } from '../core/log-contract.ts'
 import type { SinkStatus, SourceStatus, StatusReport } from '../core/status.ts'
 import { Age } from './age.tsx'
 import { type Cell, useCell } from './cell.ts'
@@ -113,10 +114,44 @@ const LogState = ({ report: { log } }: { readonly report: StatusReport }) => {
           ['messages', log.last === 0 ? 'none yet' : `seq ${countText(log.first)} to ${countText(log.last)}`],
           ['lost', lost.length === 0 ? 'none' : lost.map(([why, count]) => `${countText(count)} ${why}`).join(', ')],
           ['waiting', log.pendingMessages > 0 && countOf(log.pendingMessages, 'message')],
+          ['flash wear', log.wear.payloadBytes > 0 && wearText(log.wear)],
         ]}
       />
+      <Losses marks={log.losses} />
     </div>
   )
+}
+
+/** What a start costs says little about a day: without an hour behind it, no figure by the day. */
+const wearText = ({ hours, payloadBytes, physicalBytes }: Wear): string => {
+  const perByte = `${(physicalBytes / payloadBytes).toFixed(1)} bytes per payload byte`
+  if (hours < 1) return perByte
+  return `${perByte}, ${sizeText((physicalBytes / hours) * 24)} a day${hours < 23 ? ' so far' : ''}`
+}
+
+/** The newest ones, newest first; a list of all would push everything else off the page. */
+const SHOWN_LOSSES = 3
+
+const Losses = ({ marks }: { readonly marks: readonly LossMark[] }) => {
+  const newest = marks.filter(({ count }) => count > 0).slice(-SHOWN_LOSSES)
+  if (newest.length === 0) return null
+  return (
+    <ul class="losses" aria-label="Newest losses">
+      {newest.reverse().map((mark) => (
+        <li key={`${mark.time} ${mark.first} ${mark.reason}`} class="note" title={titleText(mark.detail ?? '')}>
+          {countOf(mark.count, 'message')} lost ({mark.reason}) <Moment timeMs={mark.time} />
+          {lossNames(mark)}
+        </li>
+      ))}
+    </ul>
+  )
+}
+
+const lossNames = ({ devices, topics }: LossMark): string => {
+  const names = Object.keys(devices ?? topics ?? {})
+  const [most] = names
+  if (most === undefined) return ''
+  return names.length === 1 ? `, of ${shortText(most)}` : `, most of ${shortText(most)}`
 }
 
 /** `retainedMessages` → `retained messages`. */

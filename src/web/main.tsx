@@ -59,6 +59,13 @@ status.subscribe(() => {
   }
   expectedValues = status.value?.report.live.values ?? 0
 })
+// Values that were shown by a clock that had not been set have other times once it is; they do not come by themselves either.
+let wasSynced = true
+status.subscribe(() => {
+  const synced = status.value?.report.clock.synced ?? wasSynced
+  if (synced && !wasSynced) connection.refresh()
+  wasSynced = synced
+})
 state.subscribe(() => {
   if (state.value.phase === 'live') poll.now()
 })

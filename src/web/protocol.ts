@@ -9,7 +9,7 @@ export interface Reading {
   readonly unit?: string
   /** RFC 3339. */
   readonly time: string
-  readonly timeQuality?: 'unsynced'
+  readonly timeQuality?: 'unsynced' | 'corrected'
 }
 
 export interface DeviceInfo {

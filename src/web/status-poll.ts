@@ -57,11 +57,11 @@ export class StatusPoll {
       this.#options.status.set({ report, receivedMs, clockOffsetMs })
       const { devices, faults } = report.live
       const changed = devices !== this.#seenDevices || faults !== this.#seenFaults
-      if (changed || receivedMs >= this.#devicesDueMs) {
+      if (changed || performance.now() >= this.#devicesDueMs) {
         this.#options.onDevices(parseDevices(await this.#get('devices')))
         this.#seenDevices = devices
         this.#seenFaults = faults
-        this.#devicesDueMs = receivedMs + DEVICES_INTERVAL_MS + devices * DEVICES_INTERVAL_PER_DEVICE_MS
+        this.#devicesDueMs = performance.now() + DEVICES_INTERVAL_MS + devices * DEVICES_INTERVAL_PER_DEVICE_MS
       }
     } catch (error) {
       // The page says how old the status is; the connection finds out by itself what is wrong.

@@ -79,3 +79,28 @@ test('times and durations that make no sense are refused', async (t) => {
   for (const query of ['from=yesterday', 'to=2026-13-01', 'every=5', 'every=1y', 'limit=x', 'device=%23a'])
     t.equal((await fetch(`${url}/api/v1/history?${query}`)).status, 400, query)
 })
+
+test('a device that only the payload names is found like any other', async (t) => {
+  const { url, publish } = await startApi(t)
+  await publish('packs/one', '[{"bn":"urn:dev:7:","n":"t","v":1}]')
+  await publish('packs/two', ' \n[{"bn":"urn:dev:7:","n":"t","v":2}]')
+  await publish('packs/three', '{"t":3}')
+  const { readings } = await (await fetch(`${url}/api/v1/history?device=urn:dev:7`)).json()
+  t.same(
+    readings.map(({ value }: { value: number }) => value),
+    [1, 2],
+  )
+})
+
+test('holes from before and after the time that was asked for are not told', async (t) => {
+  const log = await filledLog(100)
+  log.forget(10)
+  const { url } = await startApi(t, { log })
+  const gaps = async (from: number, to: number) => {
+    const query = new URLSearchParams({ from: iso(START + from * 60_000), to: iso(START + to * 60_000) })
+    return (await (await fetch(`${url}/api/v1/history?${query}`)).json()).gaps
+  }
+  t.same(await gaps(0, 60), [{ from: 1, to: 10, reason: 'retention' }])
+  t.same(await gaps(5, 9), [{ from: 1, to: 10, reason: 'retention' }])
+  t.equal(await gaps(50, 60), undefined)
+})

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { test } from 'tap'
-import type { LogReader } from '../../src/core/contract.ts'
+import type { LogReader } from '../../src/core/log-contract.ts'
 import { message, startApi } from '../support/api-server.ts'
 import { type LiveClient, liveClient } from '../support/live-client.ts'
 import { type MemoryLog, memoryLog } from '../support/memory-log.ts'

@@ -1,5 +1,6 @@
 // The benchmark: what the gateway takes in, compared with a server that does nothing, what it writes to the disk for it, what it
-// delivers, and what memory it needs. One run prints everything; --quick takes less than a minute.
+// delivers, and what memory it needs; and the log alone. One run prints everything; --quick takes about a minute. With the
+// parameter `wear`, what the disk itself writes, which takes root; with `log`, the log alone.
 
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -11,8 +12,10 @@ import { rabbitMissing, startRabbit } from '../support/rabbitmq.ts'
 import { until } from '../support/until.ts'
 import { UpstreamQueue } from '../support/upstream-queue.ts'
 import { type LoadRequest, runLoad, startNullServer } from './load-process.ts'
+import { benchLogAlone } from './log-alone.ts'
+import { endAll, line, MIB, quick, scope, spread, whole } from './report.ts'
+import { benchWear } from './wear.ts'
 
-const quick = process.argv.includes('--quick')
 const ROUNDS = quick ? 3 : 7
 const ROUND_MS = quick ? 1_000 : 4_000
 const QOS0_MESSAGES = quick ? 150_000 : 600_000
@@ -20,24 +23,6 @@ const UPSTREAM_MS = quick ? 2_500 : 15_000
 const TRICKLE_MS = quick ? 4_000 : 30_000
 const TRICKLE_PER_SECOND = 10
 const PAYLOAD_BYTES = 200
-const MIB = 2 ** 20
-
-/** What must be ended when the benchmark is over, newest first. */
-const endings: (() => Promise<void>)[] = []
-const scope = {
-  teardown: (work: () => Promise<void>) => void endings.unshift(work),
-  passing: () => true,
-  comment: (text: string) => console.error(text),
-}
-
-const whole = (value: number) => Math.round(value).toLocaleString('en')
-const line = (label: string, text: string) => console.log(`${label.padEnd(40)} ${text}`)
-
-const spread = (values: readonly number[], format: (value: number) => string): string => {
-  const sorted = values.toSorted((a, b) => a - b)
-  const [min = 0, median = 0, max = 0] = [sorted[0], sorted[sorted.length >> 1], sorted.at(-1)]
-  return `${format(median)} (${format(min)} to ${format(max)})`
-}
 
 /** The same load on both, in turns, so that whatever else the machine does hits both. */
 const compare = async (title: string, gateway: Gateway, nullPort: number, load: Omit<LoadRequest, 'port'>) => {
@@ -134,6 +119,11 @@ const ingest = async () => {
     connections: 500,
     inFlight: 1,
   })
+  await compare('QoS 1, durable: 1 connection, 1 in flight', gateway, nothing.port, {
+    ...many,
+    connections: 1,
+    inFlight: 1,
+  })
   await compare('QoS 0, until durable: 20 connections', gateway, nothing.port, { ...many, qos: 0 })
   const { peakBytes } = await gateway.memory()
   await measureWritten('Disk, full load', gateway, () => runLoad({ ...many, port: gateway.mqttPort }))
@@ -171,8 +161,13 @@ console.log(
   `Node.js ${process.version}, ${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), ${whole(totalmem() / MIB)} MiB, Linux ${release()}, ${fileSystem}`,
 )
 try {
-  await ingest()
-  await upstream()
+  if (process.argv.includes('wear')) await benchWear()
+  else if (process.argv.includes('log')) await benchLogAlone()
+  else {
+    await ingest()
+    await upstream()
+    await benchLogAlone()
+  }
 } finally {
-  for (const end of endings) await end()
+  await endAll()
 }

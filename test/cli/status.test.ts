@@ -1,6 +1,7 @@
 import { test } from 'tap'
 import { verb } from '../../src/cli/status.ts'
 import { runVerb } from '../../src/cli/verb.ts'
+import type { LossMark } from '../../src/core/contract.ts'
 import type { StatusReport } from '../../src/core/status.ts'
 import { capturedIo } from '../support/captured-io.ts'
 import { scriptedGateway } from '../support/scripted-gateway.ts'
@@ -25,6 +26,8 @@ const report = (changes: Partial<StatusReport> = {}): StatusReport => ({
     maxAgeMs: 1,
     state: 'ok',
     pendingMessages: 0,
+    unkeptMessages: 0,
+    commitMs: 2,
     pendingBytes: 0,
     messagesAppended: 1_842,
     payloadBytes: 1,
@@ -74,6 +77,43 @@ test('the report is shown for people, without control characters from outside', 
   t.match(out, /cloud {2}amqp {2}degraded since 2026-11-20T10:00:00\.000Z: connection \\x1b\[31mrefused/)
   t.match(out, /backlog 42, confirmed 1,800, rejected 1, retries 3/)
   t.match(out, /never set/)
+})
+
+test('the newest losses are listed: when, why, how many of whom, which seqs', async (t) => {
+  const losses = [
+    { first: 1, last: 9, count: 7, reason: 'retention', time: since, topics: { 'a/b': 5, '\u001b[31m': 2 } },
+    { first: 10, last: 20, count: 0, reason: 'unclean-stop', time: since },
+    { first: 30, last: 29, count: 1_234, reason: 'refused', time: since, detail: 'the disk is full' },
+    { first: 4, last: 4, count: 1, reason: 'rejected', time: since, sink: 'cloud', devices: { a: 1 } },
+  ] satisfies LossMark[]
+  const base = report()
+  const gateway = await scriptedGateway(t, () => ({ body: report({ log: { ...base.log, losses } }) }))
+  const { out } = await status(gateway.url)
+  const [, listed = ''] = out.split('newest losses\n')
+  t.same(
+    listed
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.trim().split(/ {2,}/).slice(1)),
+    [
+      ['rejected', '1 message', 'seq 4; of a 1'],
+      ['refused', '1,234 messages', 'never had a seq; the disk is full'],
+      ['unclean-stop', 'no message, only seqs', 'seq 10 to 20'],
+      ['retention', '7 messages', 'seq 1 to 9; of a/b 5, \\x1b[31m 2'],
+    ],
+  )
+})
+
+test('what the log costs the card is told by the payload byte, and by the day once there is an hour to judge by', async (t) => {
+  const of = async (hours: number) => {
+    const { log } = report()
+    const wear = { hours, payloadBytes: 1_048_576, physicalBytes: 6_815_744 }
+    const gateway = await scriptedGateway(t, () => ({ body: report({ log: { ...log, wear } }) }))
+    return /^wear +(.*)$/m.exec((await status(gateway.url)).out)?.[1]
+  }
+  t.equal(await of(0.2), '6.5 bytes written per payload byte, 6.5 MiB so far')
+  t.equal(await of(6), '6.5 bytes written per payload byte, 26.0 MiB a day so far (6.0 h)')
+  t.equal(await of(23.5), '6.5 bytes written per payload byte, 6.6 MiB a day')
 })
 
 test('a gateway that is not healthy is exit code 1, whatever the status of the answer', async (t) => {

@@ -13,13 +13,14 @@ test('without a file the built-in defaults hold', async (t) => {
   const config = await loadConfig(noFile)
   t.strictSame(config, {
     file: undefined,
-    gateway: { id: 'pi', data: '/home/somebody/.local/state/tidegate', plugins: [], devices: [] },
+    gateway: { id: 'pi', data: '/home/somebody/.local/state/tidegate', clockWaitMs: 60_000, plugins: [], devices: [] },
     log: {
       commitDelayMs: 10,
       maxBytes: 2 ** 30,
       maxAgeMs: 30 * 86_400_000,
       minFreeBytes: 256 * 2 ** 20,
       whenFull: 'dropOldest',
+      keep: [],
     },
     api: { listen: { host: '127.0.0.1', port: 8080 }, tls: undefined, tokens: [], origins: [] },
     sources: [

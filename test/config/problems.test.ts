@@ -235,3 +235,29 @@ test('a file of several documents is told so in the words of a user', async (t) 
   const problems = await problemsOf(t, 'gateway: { id: a }\n---\ngateway: { id: b }\n')
   t.strictSame(problems, ['2:1: holds multiple documents: remove the --- and what follows it'])
 })
+
+test('a keep policy that is not clear is named, with what is meant', async (t) => {
+  const problems = await problemsOf(
+    t,
+    `log:
+  keep:
+    - { topic: "a/#/b", per: 1m }
+    - { devices: x, per: 1m }
+    - { topic: a, device: b, per: 1m }
+    - { topic: a, newest: 0, per: 10ms }
+    - { topic: a, newst: 2 }
+    - { per: 1m }
+`,
+  )
+  t.strictSame(problems, [
+    '3:16: log.keep[0].topic must be an MQTT Topic Filter, such as sensors/# or +/temperature',
+    '4:7: log.keep[1] lacks a filter: topic or device',
+    '4:9: unknown key devices in log.keep[1]; did you mean device?',
+    '5:7: log.keep[2] has both topic and device; write two policies',
+    '6:27: log.keep[3].newest must be >= 1',
+    '6:35: log.keep[3].per must be at least 1s',
+    '7:7: log.keep[4] lacks the key per',
+    '7:19: unknown key newst in log.keep[4]; did you mean newest?',
+    '8:7: log.keep[5] lacks a filter: topic or device',
+  ])
+})

@@ -6,6 +6,7 @@ import { DecodeError } from '../../src/core/errors.ts'
 import { resolveSenml, writeSenmlPack } from '../../src/core/senml.ts'
 import { decodeGeneric, scalarPlace } from '../../src/decode/generic.ts'
 import { createRouter } from '../../src/decode/router.ts'
+import { mayBeList } from '../../src/log/channel.ts'
 import { messageOn } from '../support/decoding.ts'
 
 /** The long variant: TIDEGATE_FUZZ_RUNS=100000. */
@@ -25,7 +26,10 @@ const check = (message: Decodable): void => {
   if (elapsedMs > SLOWEST_MS) throw new Error(`took ${elapsedMs} ms`)
   if (profile === '' || device === '') throw new Error('has no profile or no device')
   if (fault?.startsWith('a fault inside tidegate')) throw new Error(fault)
-  for (const { name, value, unit, timeMs } of readings) {
+  const lists = mayBeList(message.payload, 0, message.payload.length)
+  for (const { device: owner, name, value, unit, timeMs } of readings) {
+    if (!router.mayBeDevice(message.topic, message.source, lists, (one) => one === owner))
+      throw new Error(`a query for ${owner} would pass over it`)
     if (name === '' || unit === '') throw new Error('an empty name or unit')
     if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`${name} is not finite`)
     if (timeMs !== undefined && !Number.isFinite(timeMs)) throw new Error(`${name} has no time`)

@@ -116,3 +116,24 @@ test('an error that is no DecodeError is a fault of that message alone', async (
   t.match(decode(hostile), { profile: 'generic', readings: [], fault: /a fault inside tidegate/ })
   t.strictSame(brief(decode(messageOn('a/b', '1'))), ['b=1'])
 })
+
+test('which devices a topic may bring is known without its payload, but for lists', async (t) => {
+  const router = createRouter([
+    profileOf('named', [{ topics: ['tele/{device}/STATE'], decoder: 'json', name: '{path}' }]),
+    profileOf('noise', [{ topics: ['noise/{device}'], decoder: 'ignore' }]),
+    profileOf('loose', [{ topics: ['loose/{device}/{x}'], decoder: 'scalar' }]),
+    profileOf('picky', [{ topics: ['{device}/online'], payloads: ['yes'], decoder: 'scalar', name: 'online' }]),
+  ])
+  const devices = (topic: string, lists: boolean) =>
+    ['plug', 'noise', 'noise/plug', 'loose/plug', 'a/b', 'a', 'broker', 'x'].filter((device) =>
+      router.mayBeDevice(topic, 'broker', lists, (one) => one === device),
+    )
+  const all = ['plug', 'noise', 'noise/plug', 'loose/plug', 'a/b', 'a', 'broker', 'x']
+  t.strictSame(devices('tele/plug/STATE', true), ['plug'])
+  t.strictSame(devices('noise/plug', true), [])
+  t.strictSame(devices('loose/plug/x', false), ['plug', 'loose/plug'])
+  t.strictSame(devices('x/online', false), ['x'])
+  t.strictSame(devices('a/b', false), ['a/b', 'a'])
+  t.strictSame(devices('a', false), ['a', 'broker'])
+  t.strictSame(devices('a/b', true), all, 'a list may be SenML, with names of its own')
+})

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'tap'
-import type { Batch, Health, Rejection, Seq, Sink, WriteResult } from '../../src/core/contract.ts'
+import type { Batch, Gap, Health, LossMark, Rejection, Seq, Sink, WriteResult } from '../../src/core/contract.ts'
 import { forwarding, message } from '../support/forwarding.ts'
 import { memoryCursor } from '../support/memory-cursor.ts'
 import { memoryLog } from '../support/memory-log.ts'
@@ -40,6 +40,19 @@ const scripted = (): Scripted => {
 }
 
 const seqsOf = (batch: Batch) => batch.deliveries.map(({ entry }) => entry.seq)
+
+/** What an upstream that takes nothing answers: a rejection for each device of the batch. */
+const rejectAll = (batch: Batch): Rejection[] => {
+  const devices = new Set(batch.deliveries.flatMap(({ decoding }) => decoding.readings.map(({ device }) => device)))
+  return [...devices, ''].map((device) => ({
+    first: batch.first,
+    last: batch.last,
+    device,
+    reason: 'no',
+    body: Buffer.from('x'),
+    contentType: 'text/plain',
+  }))
+}
 
 test('everything is written once and in order, and settled up to the end', async (t) => {
   const sink = scripted()
@@ -196,7 +209,7 @@ test('what is rejected is a durable dead letter before the cursor passes it', as
   let positionWhenAsked = -1
   sink.onWrite = async (batch, _, progress) => {
     progress(1)
-    positionWhenAsked = cursor.position
+    if (sink.batches.length === 1) positionWhenAsked = cursor.position
     return { settled: batch.last, rejected: [rejection] }
   }
   const { log, forwarder, settled, directory, meter } = await forwarding(t, sink, { cursor })
@@ -213,7 +226,146 @@ test('what is rejected is a durable dead letter before the cursor passes it', as
   })
   t.match(forwarder.status(), { confirmedMessages: 2, rejectedMessages: 1 })
   t.equal(meter.values.get('sink_rejected_messages_total{sink=cloud}'), 1)
-  t.equal(meter.values.get('lost_messages_total{reason=rejected}'), 1)
+  const marks = log.entries.filter(({ kind }) => kind === 'loss').map(({ payload }) => JSON.parse(payload.toString()))
+  t.match(marks, [
+    {
+      first: 2,
+      last: 2,
+      count: 1,
+      reason: 'rejected',
+      sink: 'cloud',
+      detail: "sink 'cloud': too large",
+      devices: { a: 1 },
+    },
+  ])
+  t.same(Object.keys(marks[0]?.devices ?? {}), ['a'])
+})
+
+test('the cursor passes a rejection only when its loss mark is durable, and is flushed at once then', async (t) => {
+  const sink = scripted()
+  sink.onWrite = async (batch) => ({ settled: batch.last, rejected: rejectAll(batch) })
+  let record: () => void = () => undefined
+  const recorded: Omit<LossMark, 'time'>[] = []
+  const cursor = memoryCursor()
+  const { log, forwarder, settled } = await forwarding(t, sink, {
+    cursor,
+    losses: {
+      record: (loss) =>
+        new Promise((resolve) => {
+          recorded.push(loss)
+          record = resolve
+        }),
+      damage: () => undefined,
+    },
+  })
+  for (const payload of ['1', 'broken', '3', '4']) await log.deliver(message('a', payload))
+  forwarder.start()
+  await until('the first stretch is to be recorded', () => recorded.length === 1)
+  t.equal(cursor.position, 0)
+  t.equal(cursor.flushes, 0)
+  record()
+  await until('the second one', () => recorded.length === 2)
+  t.equal(cursor.position, 0, 'both marks are needed')
+  record()
+  await settled()
+  await until('the cursor is durable at once', () => cursor.flushed[0]?.first === 5, 1_000)
+  t.match(recorded, [
+    { first: 1, last: 1, count: 1 },
+    { first: 3, last: 4, count: 2 },
+  ])
+  t.equal(sink.batches.length, 1)
+})
+
+test('a loss mark that cannot be recorded is tried again; closing meanwhile leaves the rejection unsettled', async (t) => {
+  const sink = scripted()
+  sink.onWrite = async (batch) => ({ settled: batch.last, rejected: rejectAll(batch) })
+  let calls = 0
+  const { log, forwarder, cursor } = await forwarding(t, sink, {
+    losses: {
+      record: (_, signal) =>
+        ++calls < 3
+          ? Promise.reject(new Error('the log is full'))
+          : new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true })),
+      damage: () => undefined,
+    },
+  })
+  await log.deliver(message('a', '1'))
+  forwarder.start()
+  await until('it is tried again', () => calls === 3)
+  t.match(forwarder.status(), { state: 'failed', reason: /the log is full/ })
+  await forwarder.close(50)
+  t.equal(cursor.position, 0)
+})
+
+test('an upstream that rejects everything costs the log a few marks for each write, and none for the marks', async (t) => {
+  const sink = scripted()
+  sink.onWrite = async (batch) => ({ settled: batch.last, rejected: rejectAll(batch) })
+  const { log, forwarder, settled } = await forwarding(t, sink)
+  for (let n = 0; n < 1_000; n++) log.append(message(`d${n % 10}`, n % 2 ? String(n) : 'broken'))
+  await log.deliver(message('d1', '1'))
+  forwarder.start()
+  await settled()
+  await until('the marks are forwarded too', () => sink.batches.at(-1)?.deliveries.at(-1)?.mark !== undefined)
+  await settled()
+  const marks = log.entries.filter(({ kind }) => kind === 'loss').map(({ payload }) => JSON.parse(payload.toString()))
+  t.ok(marks.length <= 8 * sink.batches.length && marks.length <= 24, `${marks.length} marks`)
+  t.equal(
+    marks.reduce((sum, { count }) => sum + count, 0),
+    501,
+    'every message is in one of them',
+  )
+})
+
+test('marks of the log reach the sink with their devices; those of another sink only by their seq', async (t) => {
+  const sink = scripted()
+  const { log, forwarder, settled } = await forwarding(t, sink)
+  await log.deliver(message('a', 'b!x=1'))
+  await log.recordLoss({ first: 90, last: 99, count: 7, reason: 'retention', topics: { a: 4, unknown: 3 } })
+  await log.recordLoss({ first: 1, last: 1, count: 1, reason: 'rejected', sink: 'cloud', devices: { a: 1 } })
+  await log.recordLoss({ first: 1, last: 1, count: 1, reason: 'rejected', sink: 'another', devices: { a: 1 } })
+  forwarder.start()
+  await settled()
+  const told = sink.batches.flatMap(({ deliveries }) => deliveries.map(({ mark }) => mark))
+  t.match(told, [
+    undefined,
+    { first: 90, count: 7, devices: { a: 4, unknown: 3 } },
+    { first: 1, count: 1, sink: 'cloud' },
+    undefined,
+  ])
+})
+
+test('damage that the reader meets is told', async (t) => {
+  const sink = scripted()
+  const log = memoryLog()
+  for (const payload of ['1', '2', '3']) await log.deliver(message('a', payload))
+  const gaps: Gap[] = []
+  const whole = log.reader()
+  const { forwarder, settled } = await forwarding(t, sink, {
+    log,
+    reader: {
+      read: async (after, limit) => ({
+        ...(await whole.read(after, limit)),
+        gaps: after < 2 ? [{ first: 2, last: 2, reason: 'corrupt' }] : [],
+      }),
+      close: async () => undefined,
+    },
+    losses: { record: async () => undefined, damage: (gap) => void gaps.push(gap) },
+  })
+  forwarder.start()
+  await settled()
+  t.same(gaps, [{ first: 2, last: 2, reason: 'corrupt' }])
+})
+
+test('a plug-in whose health() throws is said to be ill, and its messages go on', async (t) => {
+  const sink = { ...scripted(), health: () => JSON.parse('{') as Health }
+  const { log, forwarder, settled, logger } = await forwarding(t, sink, { stallMs: 5 })
+  await log.deliver(message('a', '1'))
+  forwarder.start()
+  await settled()
+  await log.deliver(message('a', '2'))
+  await settled()
+  t.match(forwarder.status(), { state: 'degraded', reason: /cannot say how it is: .*JSON/, retries: 0 })
+  t.equal(logger.lines.filter(({ message }) => /health\(\)/.test(message)).length, 1, 'said once')
 })
 
 test('while dead letters cannot be written the cursor stays and the sink is not written to again', async (t) => {
@@ -230,7 +382,10 @@ test('while dead letters cannot be written the cursor stays and the sink is not 
       added++
     },
   }
-  const { log, forwarder, settled, cursor } = await forwarding(t, sink, { deadLetters: deadLetters as never })
+  const { log, forwarder, settled, cursor } = await forwarding(t, sink, {
+    deadLetters: deadLetters as never,
+    losses: { record: async () => undefined, damage: () => undefined },
+  })
   await log.deliver(message('a', '1'))
   forwarder.start()
   await until('it is said', () => /ENOSPC/.test(forwarder.status().reason ?? ''))

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import type { LossMark } from '../../src/core/contract.ts'
 import { ForwardThread } from '../../src/forward/thread.ts'
 import { rememberingLogger, rememberingMeter } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
@@ -9,7 +10,14 @@ interface Test {
   teardown(work: () => Promise<void>): void
 }
 
-const startThread = async (t: Test, sinks: readonly { name: string; type: string; config: unknown }[], seq = 10) => {
+type Loss = Omit<LossMark, 'time'>
+
+const startThread = async (
+  t: Test,
+  sinks: readonly { name: string; type: string; config: unknown }[],
+  seq = 10,
+  recordLoss: (loss: Loss) => Promise<unknown> = async () => undefined,
+) => {
   const logger = rememberingLogger()
   const meter = rememberingMeter()
   const durable = { seq }
@@ -22,10 +30,12 @@ const startThread = async (t: Test, sinks: readonly { name: string; type: string
       plugins: [],
       profiles: [],
       piled: seq,
+      clockWaitUntilMs: 0,
       logLevel: 'info',
       logFormat: 'json',
     },
     durable: () => durable.seq,
+    recordLoss,
     clock: realClock,
     logger,
     meter,
@@ -66,6 +76,31 @@ test('a thread that dies is started again, counted, and its sinks are failed mea
   )
   await until('it is said', () => thread.statuses()[0]?.state === 'failed')
   t.match(thread.statuses()[0]?.reason, /the forward thread ended: .*; it will be started again/)
+})
+
+test('what is rejected is recorded by the ingest thread, and the cursor waits for its word', async (t) => {
+  const losses: Loss[] = []
+  let answer: { resolve: () => void; reject: (error: Error) => void } | undefined
+  const { thread } = await startThread(
+    t,
+    [{ name: 'cloud', type: 'test', config: { behaviour: 'reject' } }],
+    10,
+    (loss) => {
+      losses.push(loss)
+      return new Promise<void>((resolve, reject) => {
+        answer = { resolve, reject }
+      })
+    },
+  )
+  await until('the loss is told', () => losses.length === 1)
+  t.match(losses, [{ first: 1, last: 10, count: 10, reason: 'rejected', sink: 'cloud', devices: { a: 10 } }])
+  t.equal(thread.settled(), 0)
+  answer?.reject(new Error('the disk is full'))
+  await until('it is told again', () => losses.length === 2, 20_000)
+  t.equal(thread.settled(), 0)
+  answer?.resolve()
+  await until('the cursor moves', () => thread.settled() === 10)
+  t.match(thread.statuses(), [{ rejectedMessages: 10, confirmedMessages: 0 }])
 })
 
 test('a sink that cannot be made does not keep the others from their work', async (t) => {

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import type { LogReader } from '../../src/core/contract.ts'
+import type { LogReader } from '../../src/core/log-contract.ts'
 import { createRouter } from '../../src/decode/router.ts'
 import { Live, type LiveOptions } from '../../src/live/live.ts'
 import { selectionOf } from '../../src/live/selection.ts'

@@ -1,4 +1,5 @@
 import { test } from 'tap'
+import type { TimeQuality } from '../../src/core/contract.ts'
 import { Batch } from '../../src/live/batch.ts'
 import { firstNewer, LiveReading, pageLength } from '../../src/live/reading.ts'
 import { selectionOf } from '../../src/live/selection.ts'
@@ -6,13 +7,20 @@ import { Window } from '../../src/live/window.ts'
 
 const ARRIVAL = Date.UTC(2026, 10, 20, 10, 0, 0, 123)
 const everything = selectionOf([], [])
+const arrival = (seq: number, receivedAt = ARRIVAL, timeQuality?: TimeQuality) => ({
+  seq,
+  receivedAt,
+  monotonicMs: 5_000,
+  bootId: 'boot-1',
+  ...(timeQuality === undefined ? {} : { timeQuality }),
+})
 const reading = (seq: number, value: number | string = seq) =>
-  new LiveReading(seq, ARRIVAL, { device: 'd', name: 'n', value })
+  new LiveReading(arrival(seq), { device: 'd', name: 'n', value })
 
 test('a reading is JSON with the payload time where it has one, else the arrival', async (t) => {
-  const json = (receivedAt: number, timeMs?: number) =>
+  const json = (receivedAt: number, timeMs?: number, timeQuality?: TimeQuality) =>
     JSON.parse(
-      new LiveReading(7, receivedAt, {
+      new LiveReading(arrival(7, receivedAt, timeQuality), {
         device: 'a"b',
         name: '</script>',
         value: 'x\u2028',
@@ -30,9 +38,23 @@ test('a reading is JSON with the payload time where it has one, else the arrival
   })
   t.equal(json(ARRIVAL, ARRIVAL - 1.5).time, '2026-11-20T10:00:00.121Z')
   t.equal(json(ARRIVAL, 8e15).time, '2026-11-20T10:00:00.123Z', 'a time no calendar holds is not believed')
-  t.equal(json(12_345).timeQuality, 'unsynced')
-  t.equal(json(12_345).time, '1970-01-01T00:00:12.345Z')
-  t.notOk('timeQuality' in json(12_345, ARRIVAL))
+  t.equal(json(12_345, undefined, 'unsynced').timeQuality, 'unsynced')
+  t.equal(json(12_345, undefined, 'unsynced').time, '1970-01-01T00:00:12.345Z')
+  t.equal(json(ARRIVAL, undefined, 'corrected').timeQuality, 'corrected')
+  t.notOk('timeQuality' in json(12_345, ARRIVAL, 'unsynced'), 'the payload knows better')
+  t.equal(json(12_345, 11_345, 'unsynced').timeQuality, 'unsynced', 'a time that was relative to the arrival')
+})
+
+test('a reading from before the clock was set is corrected by the monotonic clock of its boot', async (t) => {
+  const measured = { device: 'd', name: 'n', value: 1, unit: 'Cel' }
+  const early = new LiveReading(arrival(7, 12_345, 'unsynced'), measured)
+  t.equal(early.corrected('boot-2', ARRIVAL), undefined, 'another boot')
+  const corrected = early.corrected('boot-1', ARRIVAL)
+  t.match(corrected, { seq: 7, value: 1, unit: 'Cel', timeMs: ARRIVAL + 5_000, timeQuality: 'corrected' })
+  t.equal(corrected?.corrected('boot-1', 0), undefined, 'once')
+  const relative = new LiveReading(arrival(7, 12_345, 'unsynced'), { ...measured, timeMs: 11_345 })
+  t.match(relative.corrected('boot-1', ARRIVAL), { timeMs: ARRIVAL + 4_000, timeQuality: undefined })
+  t.equal(reading(1).corrected('boot-1', ARRIVAL), undefined, 'one that was right all along')
 })
 
 test('pages end between messages and hold at least one', async (t) => {

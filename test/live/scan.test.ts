@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import type { LogReader } from '../../src/core/contract.ts'
+import type { LogReader } from '../../src/core/log-contract.ts'
 import { createRouter } from '../../src/decode/router.ts'
 import { Scan } from '../../src/live/scan.ts'
 import { until } from '../support/until.ts'

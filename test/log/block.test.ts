@@ -145,6 +145,9 @@ test('a block can be sealed again for another segment, definitions included', as
     t.equal(two?.definitions, 0)
     await segment.seal('closed')
     t.strictSame(segment.summary.channels.size, 1)
-    t.strictSame([...segment.summary.channels.values()], [{ source: 'broker', topic: 'a/b', entries: 2 }])
+    t.strictSame(
+      [...segment.summary.channels.values()],
+      [{ source: 'broker', topic: 'a/b', entries: 2, lists: false, steps: [0] }],
+    )
   }
 })

@@ -1,6 +1,8 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'tap'
+import type { FileSystem } from '../../src/log/file-system.ts'
+import { FILL_STEP_BYTES } from '../../src/log/limits.ts'
 import { segmentName } from '../../src/log/segment-header.ts'
 import { rememberingLogger } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
@@ -129,19 +131,50 @@ test('below the free space that must stay, nothing is acknowledged until there i
   t.equal(log.info().state, 'ok')
 })
 
-test('a filling that fails hurts nobody', async (t) => {
-  for (const [call, code] of [
-    ['write', 'ENOSPC'],
-    ['datasync', 'EIO'],
+test('a filling that fails hurts nobody: for want of room the file goes on, after anything else it is given up', async (t) => {
+  const healthy = faultyDisk()
+  await openTestLog(t, await temporaryDirectory(t), { fileSystem: healthy })
+  const [header, filling, sync] = healthy.done.filter((done) => /^(write|datasync) .*seg/.test(done))
+  t.match([header, filling, sync], [/^write/, /^write/, /^datasync/], 'a new segment is filled ahead')
+  for (const [call, code, files] of [
+    ['write', 'ENOSPC', 1],
+    ['write', 'EDQUOT', 1],
+    ['write', 'EIO', 2],
+    ['datasync', 'EIO', 2],
+    ['datasync', 'ENOSPC', 2],
   ] as const) {
     const directory = await temporaryDirectory(t)
     const disk = faultyDisk()
-    // The first datasync, and the first write behind the header, belong to the filling at open.
-    disk.fail(call, code, { part: call === 'write' ? '.never' : '.seg' })
+    disk.fail(call, code, { part: '.seg', spared: call === 'write' ? 1 : 0 })
     const log = await openTestLog(t, directory, { fileSystem: disk })
     t.strictSame(await appendAll(log, ['1', '2']), [1, 2])
     t.strictSame((await readAll(log.reader())).texts, ['1', '2'])
+    const made = disk.done.filter((done) => /^open .*seg\.new/.test(done)).length
+    t.equal(made, files, `${call} ${code}`)
+    await log.close()
+    const again = await openTestLog(t, directory)
+    t.strictSame((await readAll(again.reader())).texts, ['1', '2'])
+    t.equal(await again.deliver(message('3')), 3, 'the end was clean')
   }
+})
+
+test('a disk that fails at each filling does not cost a file and a log line at each commit', async (t) => {
+  const disk = faultyDisk()
+  const logger = rememberingLogger()
+  const eio = () => Promise.reject(Object.assign(new Error('EIO: injected'), { code: 'EIO' }))
+  const fileSystem: FileSystem = {
+    ...disk,
+    async open(path, mode) {
+      const handle = await disk.open(path, mode)
+      return { ...handle, write: (...args) => (args[2] === FILL_STEP_BYTES ? eio() : handle.write(...args)) }
+    },
+  }
+  const options = { fileSystem, logger, segmentBytes: 4 * FILL_STEP_BYTES }
+  const log = await openTestLog(t, await temporaryDirectory(t), options)
+  for (const text of texts(20)) await appendAll(log, [text])
+  t.equal(disk.done.filter((done) => /^open .*seg\.new/.test(done)).length, 2)
+  t.equal(logger.lines.length, 1)
+  t.equal((await readAll(log.reader())).texts.length, 20)
 })
 
 test('a footer that cannot be written costs nothing but the clean close', async (t) => {

@@ -35,7 +35,7 @@ test('a new segment is synced, renamed and its directory synced before anything 
   const directory = await temporaryDirectory(t)
   const log = await openTestLog(t, directory, { fileSystem: disk })
   await log.deliver(message('21.5'))
-  const order = disk.done.slice(disk.done.findIndex((call) => call.endsWith('.new')))
+  const order = disk.done.slice(disk.done.findIndex((call) => call.endsWith('.seg.new')))
   t.match(order.slice(0, 5), [
     /^open .*\.new/,
     /^write .*\.new/,
@@ -161,9 +161,9 @@ test('senders that do not wait are refused at the limit, and nothing that was ta
     )
   release()
   const outcomes = await Promise.all(results)
-  t.equal(outcomes.filter((outcome) => outcome === 'taken').length, 49_152)
-  t.equal(outcomes.filter((outcome) => outcome === 'TG_LOG_WRITE').length, 50_000 - 49_152)
-  t.equal((await readAll(log.reader(), 0, 10_000)).entries.length, 49_152)
+  t.equal(outcomes.filter((outcome) => outcome === 'taken').length, 45_056)
+  t.equal(outcomes.filter((outcome) => outcome === 'TG_LOG_WRITE').length, 50_000 - 45_056)
+  t.equal((await readAll(log.reader(), 0, 10_000)).entries.length, 45_056)
 })
 
 test('after a clean close the seq goes on without a hole, however often the log is opened', async (t) => {
@@ -245,13 +245,10 @@ test('a lone message does not wait for company that is not to be expected, a den
   t.equal(log.info().commits, 5)
   for (let index = 0; index < 100; index++) {
     clock.advance(1)
-    await log.deliver(message('dense'))
-    if (log.info().pendingMessages > 0) break
-    log.append(message('company'))
+    log.append(message('dense'))
     await new Promise((resolve) => setImmediate(resolve))
-    if (log.info().pendingMessages > 0) break
   }
-  t.ok(log.info().pendingMessages > 0, 'in the end something waits')
+  t.ok(log.info().pendingMessages > 50, 'in the end they wait')
 })
 
 test('messages of a minute that the disk was away keep the times they arrived at, also over a step of the clock', async (t) => {

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises'
 import fc from 'fast-check'
 import { test } from 'tap'
-import type { Log } from '../../src/core/contract.ts'
+import type { Log } from '../../src/core/log-contract.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { killedNow, message, openTestLog, readAll } from '../support/durable-log.ts'
 import { faultyDisk } from '../support/faulty-disk.ts'

@@ -25,12 +25,7 @@ const facts = (number: number, endedHours: number, more: Partial<SegmentFacts> =
   endedMonotonicMs: endedHours * HOUR,
   ...more,
 })
-const at = (hours: number, wallMs = hours * HOUR) => ({
-  bootId: 'now',
-  synced: true,
-  wallMs,
-  monotonicMs: hours * HOUR,
-})
+const at = (hours: number) => ({ bootId: 'now', monotonicMs: hours * HOUR })
 const limits = (more: object = {}) =>
   ({ bytes: 1e9, maxAgeMs: 1e12, whenFull: 'dropOldest', ...more }) as Parameters<typeof decideRetention>[1]
 const numbers = (segments: readonly SegmentFacts[]) => segments.map(({ first }) => (first - 1) / 100)
@@ -50,22 +45,59 @@ test('segments go when their newest entry is too old', (t) => {
   t.end()
 })
 
-test('a wall clock that jumps within a boot deletes nothing', (t) => {
-  const segments = [facts(0, 1), facts(1, 2, { endedMs: 0 }), facts(2, 3, { createdMs: 1e13, endedMs: 1e13 })]
-  for (const wallMs of [0, 1e13, 1e15])
-    t.strictSame(decideRetention(segments, limits({ maxAgeMs: 10 * HOUR }), ALL, at(4, wallMs)).remove, [])
+test('a wall clock that jumps deletes nothing, within a boot or between two', (t) => {
+  const years = 56 * 365 * 24 * HOUR
+  const before = { bootId: 'before' }
+  for (const jump of [-years, 0, years]) {
+    const within = [facts(0, 1), facts(1, 2, { endedMs: 0 }), facts(2, 3, { createdMs: jump, endedMs: jump })]
+    t.strictSame(decideRetention(within, limits({ maxAgeMs: 10 * HOUR }), ALL, at(4)).remove, [])
+    const between = [facts(0, 1, before), facts(1, 2, before), facts(2, 3, { createdMs: jump, endedMs: jump })]
+    t.strictSame(decideRetention(between, limits({ maxAgeMs: 10 * HOUR }), ALL, at(4)).remove, [])
+  }
   t.end()
 })
 
-test('between boots the time counts only where the clock had been set on both sides', (t) => {
+test('age is the time that the machine was running: boots add up, and the time between them does not count', (t) => {
   const before = { bootId: 'before' }
-  const maxAge = limits({ maxAgeMs: 100 * HOUR })
-  const off = [facts(0, 1, before), facts(1, 2, before)]
-  t.strictSame(numbers(decideRetention(off, maxAge, ALL, at(5, 200 * HOUR)).remove), [0, 1], 'off for a week')
-  const unset = [facts(0, 1, { ...before, synced: false }), facts(1, 2, { ...before, synced: false })]
-  t.strictSame(decideRetention(unset, maxAge, ALL, at(5, 200 * HOUR)).remove, [], 'clock of 1970, then of today')
-  t.strictSame(decideRetention(off, maxAge, ALL, { ...at(5, 200 * HOUR), synced: false }).remove, [])
-  t.strictSame(decideRetention(off, maxAge, ALL, at(5, 0)).remove, [], 'clock set back')
+  const segments = [facts(0, 1, before), facts(1, 2, before), facts(2, 1), facts(3, 2)]
+  // Of this boot four hours; the boot before ended an hour after its first segment.
+  t.strictSame(numbers(decideRetention(segments, limits({ maxAgeMs: 5.5 * HOUR }), ALL, at(5)).remove), [0])
+  t.strictSame(numbers(decideRetention(segments, limits({ maxAgeMs: 4.5 * HOUR }), ALL, at(5)).remove), [0, 1])
+  t.end()
+})
+
+test('for free space the fewest settled segments go, and none when that does not help', (t) => {
+  const segments = [facts(0, 1), facts(1, 2), facts(2, 3)]
+  const lacking = (lackingBytes: number, settled: number) =>
+    numbers(decideRetention(segments, limits({ lackingBytes }), settled, at(4)).remove)
+  t.strictSame(lacking(1_500, ALL), [0, 1])
+  t.strictSame(lacking(1_000, ALL), [0])
+  t.strictSame(lacking(3_000, ALL), [0, 1, 2])
+  t.strictSame(lacking(3_001, ALL), [], 'the flood of others does not eat the log')
+  t.strictSame(lacking(1_500, 150), [], 'what a sink wants stays')
+  t.strictSame(lacking(0, ALL), [])
+  t.end()
+})
+
+test('old segments are thinned before any goes, the oldest first, and only while they take no more than half', (t) => {
+  const segments = [facts(0, 1), facts(1, 2), facts(2, 3), facts(3, 4)]
+  const thin = (list: readonly SegmentFacts[], more: object, settled = 0) => {
+    const decision = decideRetention(list, limits({ thin: { key: 7, aboveBytes: 3_500 }, ...more }), settled, at(4))
+    t.strictSame(decision.remove, [])
+    return decision.thin === undefined ? undefined : (decision.thin.first - 1) / 100
+  }
+  t.equal(thin(segments, { bytes: 4_000 }), 0)
+  t.equal(thin(segments.slice(1), { bytes: 4_000 }), undefined, 'there is room')
+  t.equal(thin([facts(0, 1, { thinnedBy: 7 }), ...segments.slice(1)], { bytes: 4_000 }), 1)
+  t.equal(thin([facts(0, 1, { thinnedBy: 6 }), ...segments.slice(1)], { bytes: 4_000 }), 0, 'by other policies')
+  const half = [facts(0, 1, { thinnedBy: 7, bytes: 2_100 }), ...segments.slice(2)]
+  t.equal(thin(half, { bytes: 4_200 }), 2)
+  t.equal(thin([facts(0, 1, { thinnedBy: 7, bytes: 2_200 }), ...segments.slice(2)], { bytes: 4_200 }), undefined)
+  t.equal(thin(segments, { bytes: 4_000, whenFull: 'refuse' }, 99), undefined)
+  t.equal(thin(segments, { bytes: 4_000, whenFull: 'refuse' }, 100), 0)
+  const over = decideRetention(segments, limits({ bytes: 3_000, thin: { key: 7, aboveBytes: 2_000 } }), 0, at(4))
+  t.strictSame(numbers(over.remove), [0], 'beyond the bound there is no time')
+  t.equal(over.thin, undefined)
   t.end()
 })
 

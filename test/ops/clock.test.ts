@@ -33,15 +33,43 @@ test('the boot identity is the kernel’s, or a random one where there is none',
   t.not(systemClock(absent).bootId, systemClock(absent).bootId)
 })
 
-test('the clock counts as set when it is plausible, or once the service manager says so', async (t) => {
-  const directory = await temporaryDirectory(t)
-  const synchronizedFile = join(directory, 'synchronized')
-  t.equal(systemClock({ synchronizedFile, wallMs: () => Date.UTC(2026, 10, 20) }).synced(), true)
+const RIGHT = Date.UTC(2026, 10, 20)
+const SAVED = Date.UTC(2026, 8, 1)
+
+test('without systemd-timesyncd, a plausible clock counts as set and an implausible one does not', async (t) => {
+  const timesyncDirectory = join(await temporaryDirectory(t), 'absent')
+  t.equal(systemClock({ timesyncDirectory, wallMs: () => RIGHT }).synced(), true)
   let wall = 10_000
-  const clock = systemClock({ synchronizedFile, wallMs: () => wall })
+  const clock = systemClock({ timesyncDirectory, wallMs: () => wall })
   t.equal(clock.synced(), false)
-  await writeFile(synchronizedFile, '')
+  wall = RIGHT
   await until('the clock is looked at again', () => clock.synced())
   wall = 5_000
   t.equal(clock.synced(), true, 'once set, it stays set')
+})
+
+test('where systemd-timesyncd runs, the clock is set when that says so, however plausible it is', async (t) => {
+  const timesyncDirectory = await temporaryDirectory(t)
+  let looks = 0
+  const wallMs = () => {
+    looks++
+    return SAVED
+  }
+  const clock = systemClock({ timesyncDirectory, wallMs })
+  t.equal(clock.synced(), false, 'the time that was saved at the last shutdown')
+  await until('the clock is looked at again', () => {
+    if (clock.synced()) t.fail('set without a word of the service')
+    return looks > 1
+  })
+  await writeFile(join(timesyncDirectory, 'synchronized'), '')
+  await until('the clock is looked at again', () => clock.synced())
+  t.equal(systemClock({ timesyncDirectory, wallMs: () => SAVED }).synced(), true)
+})
+
+test('a clock that goes from an implausible time to a plausible one has been set, whoever did it', async (t) => {
+  let wall = 10_000
+  const clock = systemClock({ timesyncDirectory: await temporaryDirectory(t), wallMs: () => wall })
+  t.equal(clock.synced(), false)
+  wall = RIGHT
+  await until('the clock is looked at again', () => clock.synced())
 })

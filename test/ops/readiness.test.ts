@@ -1,7 +1,9 @@
 import { test } from 'tap'
-import type { Health, LogInfo } from '../../src/core/contract.ts'
+import type { Health } from '../../src/core/contract.ts'
+import type { LogInfo } from '../../src/core/log-contract.ts'
 import type { SinkStatus, SourceStatus } from '../../src/core/status.ts'
-import { unreadiness } from '../../src/ops/readiness.ts'
+import { Readiness } from '../../src/ops/readiness.ts'
+import { turnableClock } from '../support/context.ts'
 import { memoryLog } from '../support/memory-log.ts'
 
 const NOW = Date.UTC(2026, 10, 20, 10)
@@ -27,22 +29,42 @@ const sink = (health: Partial<Health>): SinkStatus => ({
 })
 
 test('a gateway whose parts are ok is ready', async (t) => {
-  t.strictSame(unreadiness({ sources: [source({})], log, sinks: [sink({})] }, NOW), [])
+  t.strictSame(new Readiness(turnableClock()).faults({ sources: [source({})], log, sinks: [sink({})] }), [])
 })
 
 test('a log that refuses and a source that failed are told at once, with their reasons', async (t) => {
   const refusing: LogInfo = { ...log, state: 'refusing', reason: 'the disk is full' }
   const failed = source({ state: 'failed', reason: 'the port is gone' })
-  t.strictSame(unreadiness({ sources: [failed], log: refusing, sinks: [] }, NOW), [
-    'log: the disk is full',
+  t.strictSame(new Readiness(turnableClock()).faults({ sources: [failed], log: refusing, sinks: [] }), [
+    'log: the disk is full; check the disk and its free space',
     'source broker: failed since 2026-11-20T10:00:00.000Z: the port is gone',
   ])
 })
 
 test('a sink may be away for a moment, and is told with since when and why after that', async (t) => {
-  const away = sink({ state: 'failed', since: NOW, reason: 'ECONNREFUSED' })
-  t.strictSame(unreadiness({ sources: [], log, sinks: [away] }, NOW + 29_000), [])
-  t.strictSame(unreadiness({ sources: [], log, sinks: [away] }, NOW + 31_000), [
-    'sink cloud: failed since 2026-11-20T10:00:00.000Z: ECONNREFUSED',
-  ])
+  const clock = turnableClock()
+  const readiness = new Readiness(clock)
+  const away = { sources: [], log, sinks: [sink({ state: 'failed', since: NOW, reason: 'ECONNREFUSED' })] }
+  readiness.observe(away.sinks)
+  clock.advance(29_000)
+  t.strictSame(readiness.faults(away), [])
+  clock.advance(2_000)
+  t.strictSame(readiness.faults(away), ['sink cloud: failed since 2026-11-20T10:00:00.000Z: ECONNREFUSED'])
+  readiness.observe([sink({})])
+  t.strictSame(readiness.faults(away), [], 'it had been back meanwhile')
+})
+
+test('a wall clock that jumps makes no sink overdue', async (t) => {
+  const readiness = new Readiness(turnableClock())
+  const away = { sources: [], log, sinks: [sink({ state: 'starting', since: 10_000, reason: 'connecting' })] }
+  t.strictSame(readiness.faults(away), [])
+})
+
+test('a sink that waits for the clock to be set is no reason to worry', async (t) => {
+  const clock = turnableClock()
+  const readiness = new Readiness(clock)
+  const waiting = sink({ state: 'degraded', reason: 'waits for the clock', detail: { waitsForClock: true } })
+  readiness.observe([waiting])
+  clock.advance(50_000)
+  t.strictSame(readiness.faults({ sources: [], log, sinks: [waiting] }), [])
 })

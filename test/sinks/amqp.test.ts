@@ -89,7 +89,7 @@ test('without a queue messages wait with a stated reason, and go out in order on
   await until('the reason is shown', () => forwarder.status().state === 'degraded')
   t.match(forwarder.status().reason, /exchange 'early' has no queue bound for telemetry\.greenhouse\.device\.[01]/)
   t.equal(cursor.position, 0)
-  await until('it is tried again', () => (context.meter.values.get('sink_retries_total{sink=cloud}') ?? 0) > 4)
+  await until('it is tried again', () => (context.meter.values.get('sink_refused_messages_total{sink=cloud}') ?? 0) > 4)
   const channel = await openChannel(t, url)
   await channel.assertQueue('early', { durable: true })
   await channel.bindQueue('early', 'early', '#')
@@ -124,7 +124,7 @@ test('with unroutable: deadLetter a message without a queue is set aside and tol
   await until('the loss note is there', () => upstream.delivered.some(({ kind }) => kind === 'loss'))
   t.match(upstream.completeness.report(), {
     complete: true,
-    gateways: [{ last: 4, arrived: 2, explained: { rejected: 2 } }],
+    gateways: [{ last: 5, arrived: 2, explained: { rejected: 2 }, lostDevices: { other: 2 } }],
   })
 })
 

@@ -101,7 +101,7 @@ test('released and modified messages are sent again in order, rejected ones beco
     complete: true,
     gateways: [{ arrived: 3, reordered: 0, duplicates: 0, explained: { rejected: 1 } }],
   })
-  t.equal(context.meter.values.get('sink_retries_total{sink=cloud}'), 3)
+  t.equal(context.meter.values.get('sink_refused_messages_total{sink=cloud}'), 3)
   t.equal(forwarder.status().state, 'ok')
 })
 

@@ -50,9 +50,11 @@ export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promi
     bootId: '00000000-0000-4000-8000-000000000001',
     synced: () => true,
   }
-  const { decode } = createRouter([])
+  const router = createRouter([])
+  const { decode } = router
   const live = new Live({
     decode,
+    mayBeDevice: (...about) => router.mayBeDevice(...about),
     clock,
     meter,
     logger,

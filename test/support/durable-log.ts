@@ -1,7 +1,8 @@
 // The real log on a directory of the test's own, with small sizes so that everything happens soon.
 
 import { cp } from 'node:fs/promises'
-import type { Entry, Gap, Log, LogReader, Message, Seq } from '../../src/core/contract.ts'
+import type { Entry, Gap, Message, Seq } from '../../src/core/contract.ts'
+import type { Log, LogReader } from '../../src/core/log-contract.ts'
 import { nodeFileSystem } from '../../src/log/file-system.ts'
 import type { LogOptions } from '../../src/log/log.ts'
 import { openLog } from '../../src/log/log.ts'

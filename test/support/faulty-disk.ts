@@ -17,8 +17,14 @@ export type DiskCall =
 export interface FaultyDisk extends FileSystem {
   /** What was done, as `call name-of-the-file`, oldest first; a call that failed is not there. */
   readonly done: string[]
-  /** The next `times` calls of this kind on a path that contains `part` fail; Infinity until heal(). */
-  fail(call: DiskCall, code: string, options?: { readonly part?: string; readonly times?: number }): void
+  /** Files that were synced again through the same descriptor after a sync had failed: the kernel may have lied then. */
+  readonly resynced: string[]
+  /** The next `times` calls of this kind on a path that contains `part` fail, after `spared` ones; Infinity until heal(). */
+  fail(
+    call: DiskCall,
+    code: string,
+    options?: { readonly part?: string; readonly times?: number; readonly spared?: number },
+  ): void
   heal(): void
   /** The next calls of this kind wait until the returned function is called. */
   hold(call: DiskCall): () => void
@@ -35,11 +41,13 @@ interface Fault {
   readonly part: string
   readonly code: string
   times: number
+  spared: number
 }
 
 export const faultyDisk = (): FaultyDisk => {
   const real = nodeFileSystem()
   const done: string[] = []
+  const resynced: string[] = []
   let faults: Fault[] = []
   const gates = new Map<DiskCall, Promise<void>>()
   let frozen: Promise<void> | undefined
@@ -51,7 +59,8 @@ export const faultyDisk = (): FaultyDisk => {
     await gates.get(call)
     while (frozen !== undefined) await frozen
     const fault = faults.find((one) => one.call === call && one.times > 0 && path.includes(one.part))
-    if (fault !== undefined) {
+    if (fault !== undefined && fault.spared > 0) fault.spared--
+    else if (fault !== undefined) {
       fault.times--
       throw Object.assign(new Error(`${fault.code}: injected, ${call} ${path}`), { code: fault.code })
     }
@@ -61,27 +70,41 @@ export const faultyDisk = (): FaultyDisk => {
     if (call !== 'read') done.push(`${call} ${path.slice(path.lastIndexOf('/') + 1)}`)
     return result
   }
-  const wrap = (handle: FileHandle, path: string): FileHandle => ({
-    fd: handle.fd,
-    read: (...args) => through('read', path, () => handle.read(...args)),
-    write: (buffer, offset, length, position) =>
-      through('write', path, () => handle.write(buffer, offset, Math.min(length, writeLimit), position)),
-    datasync: () => through('datasync', path, () => handle.datasync()),
-    sync: () => through('sync', path, () => handle.sync()),
-    truncate: (sizeBytes) => through('truncate', path, () => handle.truncate(sizeBytes)),
-    size: () => handle.size(),
-    close: () => handle.close(),
-  })
+  const wrap = (handle: FileHandle, path: string): FileHandle => {
+    let hasFailed = false
+    const sync = async (call: 'datasync' | 'sync'): Promise<void> => {
+      try {
+        await through(call, path, () => handle[call]())
+      } catch (error) {
+        hasFailed = true
+        throw error
+      }
+      if (hasFailed) resynced.push(path)
+    }
+    return {
+      fd: handle.fd,
+      read: (...args) => through('read', path, () => handle.read(...args)),
+      write: (buffer, offset, length, position) =>
+        through('write', path, () => handle.write(buffer, offset, Math.min(length, writeLimit), position)),
+      datasync: () => sync('datasync'),
+      sync: () => sync('sync'),
+      truncate: (sizeBytes) => through('truncate', path, () => handle.truncate(sizeBytes)),
+      size: () => handle.size(),
+      close: () => handle.close(),
+    }
+  }
 
   return {
     ...real,
     done,
+    resynced,
     open: (path, mode) => through('open', path, async () => wrap(await real.open(path, mode), path)),
     rename: (from, to) => through('rename', to, () => real.rename(from, to)),
     unlink: (path) => through('unlink', path, () => real.unlink(path)),
     syncDirectory: (path) => through('syncDirectory', path, () => real.syncDirectory(path)),
     freeBytes: async () => free,
-    fail: (call, code, { part = '', times = 1 } = {}) => void faults.push({ call, code, part, times }),
+    fail: (call, code, { part = '', times = 1, spared = 0 } = {}) =>
+      void faults.push({ call, code, part, times, spared }),
     heal: () => {
       faults = []
     },

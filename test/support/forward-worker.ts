@@ -1,7 +1,7 @@
 // A forward thread for tests: the real loop on a log in memory of its own, and sinks whose behaviour their configuration says.
 
 import { parentPort, workerData } from 'node:worker_threads'
-import type { Sink } from '../../src/core/contract.ts'
+import type { Batch, Rejection, Sink } from '../../src/core/contract.ts'
 import type { ForwardWorkerData } from '../../src/forward/protocol.ts'
 import { runForwardThread } from '../../src/forward/worker-loop.ts'
 import { rememberingLogger } from './context.ts'
@@ -15,12 +15,21 @@ const data = workerData as ForwardWorkerData
 const log = memoryLog()
 for (let index = 0; index < 1_000; index++) log.append(message('a', String(index)))
 
+const rejectionOf = ({ first, last }: Batch): Rejection => ({
+  first,
+  last,
+  device: 'a',
+  reason: 'no',
+  body: Buffer.from('x'),
+  contentType: 'text/plain',
+})
+
 const sinkOf = (behaviour: unknown): Sink => ({
   connect: async () => undefined,
   write: async (batch) => {
     if (behaviour === 'crash') setImmediate(() => process.nextTick(() => JSON.parse('crash')))
     if (behaviour === 'crash' || behaviour === 'hang') await new Promise(() => undefined)
-    return { settled: batch.last, rejected: [] }
+    return { settled: batch.last, rejected: behaviour === 'reject' ? [rejectionOf(batch)] : [] }
   },
   health: () => ({ state: 'ok', since: 0 }),
   close: async () => {

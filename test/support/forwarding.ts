@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import type { Clock, Context, Decode, Entry, Message, Sink } from '../../src/core/contract.ts'
 import { DeadLetters } from '../../src/forward/dead-letters.ts'
+import { DeviceNames } from '../../src/forward/device-names.ts'
 import { DurableSignal } from '../../src/forward/durable-signal.ts'
 import { Forwarder, type ForwarderOptions } from '../../src/forward/forwarder.ts'
 import { rememberingLogger, rememberingMeter } from './context.ts'
@@ -87,6 +88,8 @@ export const forwarding = async (
     piled: log.durable,
     wake: (signal) => durable.wake(signal),
     deadLetters: new DeadLetters({ directory: join(directory, 'dead-letters'), clock: realClock, logger, meter }),
+    losses: { record: async (loss) => void (await log.recordLoss(loss)), damage: () => undefined },
+    devices: new DeviceNames(decodeNumber),
     clock: realClock,
     logger,
     meter,

@@ -26,6 +26,8 @@ export interface Test {
 export interface GatewayOptions {
   /** Further keys of the mqtt-broker source. */
   readonly broker?: object
+  /** Further keys of `gateway`. */
+  readonly gateway?: object
   readonly log?: object
   readonly api?: object
   readonly sinks?: readonly object[]
@@ -77,7 +79,7 @@ export class Gateway {
     this.#arguments = options.embedded === true ? ['run'] : ['run', '--config', this.configFile]
     this.#env = plainEnvironment({ HOME: directory, XDG_STATE_HOME: directory, ...options.env })
     this.#config = (apiListen, brokerListen) => ({
-      gateway: { id: 'test', data: this.data },
+      gateway: { id: 'test', data: this.data, ...options.gateway },
       ...(options.log === undefined ? {} : { log: options.log }),
       api: { listen: apiListen, ...options.api },
       sources: [{ name: 'broker', type: 'mqtt-broker', listen: brokerListen, ...options.broker }],

@@ -1,5 +1,6 @@
 // A process of its own that appends to a log as fast as it is acknowledged, and says on standard output what was: lines of
-// `seq text`. Made to be killed. Parameters: data directory, prefix of the texts.
+// `seq text`. Made to be killed. Parameters: data directory, prefix of the texts,
+// size of the log.
 
 import process, { argv, exit, stdout } from 'node:process'
 import { nodeFileSystem } from '../../src/log/file-system.ts'
@@ -8,7 +9,7 @@ import { systemClock } from '../../src/ops/clock.ts'
 import { tryLock } from '../../src/ops/libc.ts'
 import { rememberingLogger, rememberingMeter } from './context.ts'
 
-const [, , directory = '', prefix = ''] = argv
+const [, , directory = '', prefix = '', maxBytes = `${2 ** 30}`] = argv
 /** In flight at once, from as many senders. */
 const SENDERS = 20
 /** A process that is forgotten ends by itself. */
@@ -25,7 +26,7 @@ const log = await openLog({
   fileSystem: nodeFileSystem(),
   tryLock,
   commitDelayMs: 1,
-  maxBytes: 2 ** 30,
+  maxBytes: Number(maxBytes),
   maxAgeMs: 1e12,
   minFreeBytes: 0,
   whenFull: 'dropOldest',

@@ -1,6 +1,7 @@
 // A cursor in memory at the cursor's own seam. What was flushed is kept apart, so that a test can "crash" and go on from it.
 
-import type { Cursor, Range, Seq } from '../../src/core/contract.ts'
+import type { Seq } from '../../src/core/contract.ts'
+import type { Cursor, Range } from '../../src/core/log-contract.ts'
 
 export interface MemoryCursor extends Cursor {
   /** Unsettled ranges as of the last flush. */

@@ -1,19 +1,9 @@
 // A log in memory at the log's own seam: durability is in the test's hands. Everything appended is kept for ever.
 
-import type {
-  Entry,
-  EntryKind,
-  Gap,
-  Log,
-  LogInfo,
-  LogReader,
-  Message,
-  ReadFilter,
-  ReadLimit,
-  Seq,
-  Settled,
-} from '../../src/core/contract.ts'
+import type { Entry, EntryKind, Gap, Message, Seq, Settled } from '../../src/core/contract.ts'
 import type { TidegateError } from '../../src/core/errors.ts'
+import type { Log, LogInfo, LogReader, ReadFilter, ReadLimit } from '../../src/core/log-contract.ts'
+import { mayBeList } from '../../src/log/channel.ts'
 
 export interface MemoryLog extends Log {
   /** Everything appended so far, durable or not. */
@@ -87,7 +77,10 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
     for (const entry of entries) {
       if (entry.seq <= after) continue
       if (entry.seq > durable || found.length >= limit.entries) break
-      const matches = channel(entry.topic, entry.source) && entry.receivedAt >= fromMs && entry.receivedAt < toMs
+      const matches =
+        channel(entry.topic, entry.source, mayBeList(entry.payload, 0, entry.payload.length)) &&
+        entry.receivedAt >= fromMs &&
+        entry.receivedAt < toMs
       if (matches) {
         bytes += entry.payload.length
         if (bytes > limit.bytes && found.length > 0) break
@@ -107,6 +100,8 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
     state: 'ok',
     pendingMessages: settledCalls.length,
     pendingBytes: 0,
+    unkeptMessages: 0,
+    commitMs: 0,
     messagesAppended: last,
     payloadBytes: 0,
     writtenBytes: 0,
@@ -129,18 +124,27 @@ export const memoryLog = (wallMs: () => number = Date.now): MemoryLog => {
       new Promise((resolve, reject) => {
         append(message, (error, seq) => (error === undefined ? resolve(seq) : reject(error)))
       }),
+    refusal: undefined,
     ready: () => (waiting === undefined ? Promise.resolve() : new Promise((resolve) => waiting?.push(resolve))),
     onDurable: (listener) => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
     onUndurable: () => () => undefined,
+    damageFound: () => undefined,
     recordLoss: (mark) =>
       new Promise((resolve, reject) => {
         const payload = Buffer.from(JSON.stringify({ ...mark, time: wallMs() }))
         const settled: Settled = (error, seq) => (error === undefined ? resolve(seq) : reject(error))
         append({ topic: '', payload, source: '', qos: 0, retain: false }, settled, 'loss')
       }),
+    recordClock: (mark) =>
+      new Promise((resolve, reject) => {
+        const settled: Settled = (error, seq) => (error === undefined ? resolve(seq) : reject(error))
+        const payload = Buffer.from(JSON.stringify(mark))
+        append({ topic: '', payload, source: '', qos: 0, retain: false }, settled, 'clock')
+      }),
+    onCorrection: () => () => undefined,
     reader: (): LogReader => ({ read, close: async () => undefined }),
     info,
     settledUpTo: () => undefined,

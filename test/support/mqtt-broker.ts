@@ -2,7 +2,8 @@
 
 import { createConnection, type Socket } from 'node:net'
 import mqttPacket, { type Packet } from 'mqtt-packet'
-import type { Health, Log, Source, SourceContext } from '../../src/core/contract.ts'
+import type { Health, Source, SourceContext } from '../../src/core/contract.ts'
+import type { Log } from '../../src/core/log-contract.ts'
 import { plugin } from '../../src/sources/mqtt-broker/plugin.ts'
 import { type LoggedLine, rememberingLogger, rememberingMeter, turnableClock } from './context.ts'
 import { temporaryDirectory } from './directory.ts'

@@ -51,6 +51,80 @@ test('a gap is named; a loss mark explains it, whether it comes before or after'
   t.match(reportOf(readings([1]), loss(2, 3, 'filtered')), { complete: true, gateways: [{ last: 3 }] })
 })
 
+const mark = (first: number, last: number, count: number, reason: string, seq: number): Delivered => ({
+  kind: 'loss',
+  gateway: 'g',
+  marks: [
+    { first, last, count, reason, seq, devices: { a: count } },
+    { first: seq, last: seq, count: 0, reason: 'mark' },
+  ],
+})
+
+test('a mark about part of a range explains as many seqs as it counts, and no more', async (t) => {
+  const rejected = mark(2, 8, 3, 'rejected', 9)
+  t.match(reportOf(readings([1, 3, 4, 6, 7]), rejected), {
+    complete: true,
+    gateways: [{ missing: 0, explained: { rejected: 3, mark: 1 }, lost: { rejected: 3 } }],
+  })
+  t.match(
+    reportOf(rejected, readings([1, 3, 4, 6, 7])),
+    { complete: true, gateways: [{ missing: 0, explained: { rejected: 3 } }] },
+    'before the hole',
+  )
+  t.match(
+    reportOf(readings([1, 3, 4]), rejected),
+    { complete: false, gateways: [{ missing: 2, gaps: [{ first: 7, last: 8 }], explained: { rejected: 3 } }] },
+    'two more are missing than were rejected',
+  )
+  t.match(reportOf(readings([1, 3, 4]), rejected, mark(5, 8, 2, 'thinned', 10)), {
+    complete: true,
+    gateways: [{ explained: { rejected: 3, thinned: 2, mark: 2 } }],
+  })
+})
+
+test('overlapping marks, and the same mark again, explain and count once', async (t) => {
+  const retention = mark(1, 10, 9, 'retention', 12)
+  const report = reportOf(retention, loss(1, 10), retention, readings([11, 5]), mark(4, 6, 2, 'corrupt', 13))
+  t.match(report, {
+    complete: true,
+    gateways: [
+      {
+        first: 1,
+        last: 13,
+        arrived: 2,
+        explained: { retention: 9, mark: 2 },
+        lost: { retention: 9, corrupt: 2 },
+        lostDevices: { a: 11 },
+      },
+    ],
+  })
+  t.match(
+    reportText(report),
+    /explained by loss marks: retention 9, mark 2\n {2}messages lost, as the gateway's log says: retention 9, corrupt 2\n {2}of these devices: a 11/,
+  )
+})
+
+test('a mark about seqs from before the receiver listened opens no hole', async (t) => {
+  t.match(reportOf(readings([500, 501]), mark(1, 40, 40, 'retention', 502)), {
+    complete: true,
+    gateways: [{ first: 500, last: 502, missing: 0, lost: { retention: 40 } }],
+  })
+})
+
+test('messages that were refused never had a seq: they are counted and explain nothing', async (t) => {
+  t.match(reportOf(readings([1, 2, 4]), mark(3, 2, 77, 'refused', 5)), {
+    complete: false,
+    gateways: [{ missing: 1, lost: { refused: 77 } }],
+  })
+})
+
+test('what a gateway wrote cannot drive a terminal', async (t) => {
+  const odd = { first: 1, last: 1, count: 1, reason: '\u001b[2J', seq: 2, devices: { 'a\nb': 1 } }
+  const text = reportText(reportOf({ kind: 'loss', gateway: 'g\u0007', marks: [odd] }, readings([1, 2])))
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+  t.notMatch(text.replaceAll('\n', ''), /[\u0000-\u001f]/)
+})
+
 test('the same seq of the same device is a duplicate; of another device, or another part, it is not', async (t) => {
   t.match(reportOf(readings([1, 2]), readings([2, 3])), { gateways: [{ duplicates: 1, reordered: 0 }] })
   t.match(reportOf(readings([1]), readings([1], { device: 'b' })), { gateways: [{ duplicates: 0, arrived: 1 }] })

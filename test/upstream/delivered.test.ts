@@ -42,11 +42,14 @@ test('a pack of ours comes back as it was written', async (t) => {
 
 test('loss marks come back, broken ones left out', async (t) => {
   const mark = { first: 1, last: 2, count: 2, reason: 'retention', time: 'x' }
-  const body = JSON.stringify({ gateway: 'g', marks: [mark, { ...mark, last: 0 }, null, 'x', { ...mark, first: 1.5 }] })
+  const refused = { ...mark, last: 0, seq: 7, devices: { a: 2 } }
+  const odd = { ...mark, seq: 'x', devices: { a: -1, b: 'x' } }
+  const broken = [{ ...mark, first: 4 }, null, 'x', { ...mark, first: 1.5 }, { ...mark, count: -1 }]
+  const body = JSON.stringify({ gateway: 'g', marks: [mark, refused, odd, ...broken] })
   t.same(readDelivered(incoming(body, { contentType: 'application/json' })), {
     kind: 'loss',
     gateway: 'g',
-    marks: [mark],
+    marks: [mark, refused, mark],
   })
 })
 

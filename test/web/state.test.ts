@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core'
 import { test } from 'tap'
+import type { StatusReport } from '../../src/core/status.ts'
 import { builtPage, launch, open } from '../support/browser.ts'
 import { dashboardGateway } from '../support/dashboard-gateway.ts'
 import { needs } from '../support/needs.ts'
@@ -72,6 +73,24 @@ test('the state of things on the dashboard', needs('chromium'), async (t) => {
     t.same(figures, ['waiting1,204 messages', 'confirmed1 message', 'rejected2 messages', 'retries7'])
     t.match(await page.getByRole('region', { name: 'Sources' }).textContent(), /broker mqtt-broker ok/)
     t.match(await page.getByRole('region', { name: 'Log' }).textContent(), /lostnone/)
+    t.same(complaints, [])
+  })
+
+  t.test('tells the newest losses: how many, why, when, and of whom most', async (t) => {
+    const gateway = await dashboardGateway(t, { web })
+    const { log } = (await (await fetch(`${gateway.url}api/v1/status`)).json()) as StatusReport
+    const mark = { first: 1, last: 9, count: 7, reason: 'retention', time: Date.now() } as const
+    const skipped = { first: 10, last: 20, count: 0, reason: 'unclean-stop', time: Date.now() } as const
+    const losses = [mark, { ...mark, count: 1, reason: 'rejected', devices: { 'sensors/attic': 1 } } as const, skipped]
+    gateway.status = { log: { ...log, lost: { retention: 7, rejected: 1 }, losses } }
+    const { page, complaints } = await open(browser, gateway.url)
+    const listed = page.getByRole('list', { name: 'Newest losses' }).getByRole('listitem')
+    await listed.first().waitFor()
+    const [first = '', second = '', ...more] = await listed.allTextContents()
+    t.match(first, /^1 message lost \(rejected\) [\d:]{8}, of sensors\/attic$/)
+    t.match(second, /^7 messages lost \(retention\) [\d:]{8}$/)
+    t.same(more, [], 'skipped seqs are no messages')
+    t.match(await page.getByRole('region', { name: 'Log' }).textContent(), /lost7 retention, 1 rejected/)
     t.same(complaints, [])
   })
 })

@@ -120,7 +120,8 @@ export class AmqpLink {
         contentType: message.contentType,
         messageId,
         appId,
-        timestamp: Math.floor(message.timeMs / 1_000), // seconds, by the specification
+        // Seconds, by the specification; none is better than that of a clock that was never set.
+        ...(message.timeQuality === 'unsynced' ? {} : { timestamp: Math.floor(message.timeMs / 1_000) }),
         headers,
       })
     } catch (error) {

@@ -3,7 +3,7 @@
 import { type AmqpEndpoint, parseAmqpUrl } from '../../core/amqp-url.ts'
 import type { Batch, Context, Health, Seq, Sink, WriteResult } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
-import { packLosses, packRejection } from '../loss-note.ts'
+import { packLosses } from '../loss-note.ts'
 import { Names } from '../names.ts'
 import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'
 import { APP_ID, headersOf } from '../properties.ts'
@@ -96,10 +96,9 @@ export class AmqpSink implements Sink {
       messages,
       send: (posting) => this.#send(link, publication, posting),
       writable: () => link.writable,
-      noteRejection: (message) => packRejection(message, gateway, maxBodyBytes, clock.wallMs()),
       progress,
       trouble: (reason) => this.#health.waiting('refused', reason),
-      retried: () => meter.add('sink_retries_total', { sink: name }),
+      retried: () => meter.add('sink_refused_messages_total', { sink: name }),
     })
     try {
       return await link.publish(publication, signal)

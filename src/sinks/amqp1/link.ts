@@ -125,7 +125,8 @@ export class Amqp1Link {
       message_id: messageId,
       subject,
       content_type: message.contentType,
-      creation_time: new Date(message.timeMs),
+      // None is better than that of a clock that was never set.
+      ...(message.timeQuality === 'unsynced' ? {} : { creation_time: new Date(message.timeMs) }),
       application_properties: properties,
       body: rhea.message.data_section(message.body),
     })

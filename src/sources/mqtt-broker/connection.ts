@@ -15,7 +15,7 @@ import {
   MAX_UNSENT_BYTES,
   STALL_TIMEOUT_MS,
 } from './limits.ts'
-import { PINGRESP } from './packet.ts'
+import { PINGRESP, type Qos } from './packet.ts'
 import type { Refusal } from './refusal.ts'
 
 export interface ConnectionOptions {
@@ -32,8 +32,8 @@ export interface ConnectionEvents {
   refused(connection: Connection, refusal: Refusal): void
   /** An unfinished CONNECT grew or shrank by so much. */
   handshakeBytes(connection: Connection, change: number): void
-  /** False while the log wants no more: no further PUBLISH is handed to aedes until proceed() is called. */
-  mayProceed(): boolean
+  /** False while the log wants no more of that QoS: no further such PUBLISH is handed to aedes until proceed() is called. */
+  mayProceed(qos: Qos): boolean
   /** The peer has taken everything that was written. */
   drained(connection: Connection): void
 }
@@ -41,11 +41,12 @@ export interface ConnectionEvents {
 interface Slice {
   readonly bytes: Buffer
   readonly packets: number
-  readonly hasPublish: boolean
+  /** Highest QoS of a PUBLISH in it; -1 when there is none. */
+  readonly publishes: number
   readonly isDisconnect: boolean
 }
 
-const alone = { packets: 1, hasPublish: false, isDisconnect: false }
+const alone = { packets: 1, publishes: -1, isDisconnect: false }
 
 /** aedes would pause its own work for a slow reader, and everybody's who publishes to it: it never sees a full buffer. */
 const NEVER_FULL = Number.MAX_SAFE_INTEGER
@@ -80,7 +81,7 @@ export class Connection extends Duplex {
     this.#events = events
     this.#guard = new Guard(options.maxPacketBytes, {
       connect: (bytes, connect) => this.#connect(bytes, connect),
-      packets: (bytes, count, hasPublish) => this.#keep({ bytes, packets: count, hasPublish, isDisconnect: false }),
+      packets: (bytes, count, publishes) => this.#keep({ bytes, packets: count, publishes, isDisconnect: false }),
       ping: (bytes) => this.#ping(bytes),
       disconnect: (bytes) => this.#keep({ ...alone, bytes, isDisconnect: true }),
     })
@@ -182,9 +183,12 @@ export class Connection extends Duplex {
     return !this.#isHeldBack(next) && this.#inFlight < EAGER_IN_FLIGHT && !this.#isUnread()
   }
 
-  /** What is not for the log does not wait for it: subscribers are served while the disk is full. */
-  #isHeldBack({ hasPublish }: Slice): boolean {
-    return hasPublish && !this.#events.mayProceed()
+  /**
+   * What is not for the log does not wait for it: subscribers are served while the disk is full. Nor does QoS 0, which the
+   * log may lose then: only who wants acknowledgements is held back.
+   */
+  #isHeldBack({ publishes }: Slice): boolean {
+    return publishes >= 0 && !this.#events.mayProceed(publishes > 0 ? 1 : 0)
   }
 
   /** Hands on the first slice, and what may go with it: aedes asks again when all of it is settled, and a commit takes time. */

@@ -12,8 +12,8 @@ import type { Refusal } from './refusal.ts'
 export interface GuardedPackets {
   /** The first packet, once. */
   connect(bytes: Buffer, connect: ConnectPacket): void
-  /** Consecutive packets. */
-  packets(bytes: Buffer, count: number, hasPublish: boolean): void
+  /** Consecutive packets. `publishes` is the highest QoS of a PUBLISH among them, -1 when there is none. */
+  packets(bytes: Buffer, count: number, publishes: number): void
   ping(bytes: Buffer): void
   disconnect(bytes: Buffer): void
 }
@@ -58,7 +58,7 @@ export class Guard {
     let offset = from
     let runStart = from
     let runPackets = 0
-    let hasPublish = false
+    let publishes = -1
     while (offset < chunk.length) {
       const refusal = this.#readHeader(chunk, offset, chunk.length)
       if (refusal !== undefined) return refusal
@@ -67,26 +67,26 @@ export class Guard {
       const first = chunk[offset] ?? 0
       const type = first >> 4
       if (type === CONNECT || type === PINGREQ || type === DISCONNECT) {
-        if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets, hasPublish)
+        if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets, publishes)
         const alone = this.#passAlone(type, chunk, offset, end)
         if (alone !== undefined) return alone
         runStart = end
         runPackets = 0
-        hasPublish = false
+        publishes = -1
       } else {
         const fault = bodyFault(first, chunk, offset + this.#headerBytes, end)
         if (fault !== undefined) return fault
-        hasPublish ||= type === PUBLISH
+        if (type === PUBLISH) publishes = Math.max(publishes, (first >> 1) & 3)
         if (++runPackets === MAX_SLICE_PACKETS) {
-          this.#sink.packets(chunk.subarray(runStart, end), runPackets, hasPublish)
+          this.#sink.packets(chunk.subarray(runStart, end), runPackets, publishes)
           runStart = end
           runPackets = 0
-          hasPublish = false
+          publishes = -1
         }
       }
       offset = end
     }
-    if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets, hasPublish)
+    if (runPackets > 0) this.#sink.packets(chunk.subarray(runStart, offset), runPackets, publishes)
     if (offset < chunk.length) this.#stash(chunk, offset, chunk.length)
     return undefined
   }

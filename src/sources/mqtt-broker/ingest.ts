@@ -1,15 +1,17 @@
 // The way of a PUBLISH: into the log, on to subscribers, and, once it is durable, back to aedes for the acknowledgement.
 // Acknowledgements of one client leave in the order of its packets ([MQTT-4.6.0-2]). While the log wants no more, what has
-// been read waits here in order, and no further PUBLISH is read.
+// been read waits here in order, and no further PUBLISH is read; of QoS 0 the log may want more than of QoS 1 and 2.
 
 import type { PublishPacket } from 'aedes'
 import type { Intake, Message, Meter, Origin, Seq } from '../../core/contract.ts'
 import { describe, TidegateError } from '../../core/errors.ts'
 import type { Owed } from './acknowledgements.ts'
+import { Arrivals } from './arrivals.ts'
 import type { BrokerClient, Done } from './broker-events.ts'
+import type { Connection } from './connection.ts'
 import { MAX_WAITING_WILL_BYTES } from './limits.ts'
 import { clientHash, type OpenPublish, type OpenPublishes, publishCrc } from './open-publishes.ts'
-import type { Publication } from './packet.ts'
+import type { Publication, Qos } from './packet.ts'
 import type { Refusals } from './refusal.ts'
 
 /** Beyond its topic and payload, a waiting will keeps about this much of its client in memory. */
@@ -42,11 +44,15 @@ export interface IngestParts {
 
 export class Ingest {
   readonly #parts: IngestParts
-  /** What arrived while the log was full, in order. */
-  #waiting: Arrival[] = []
-  #head = 0
+  /** What arrived while the log was full, in order: what is to be acknowledged, and QoS 0 behind that of the same client. */
+  readonly #waiting = new Arrivals<Arrival>()
+  /** How many of these each client has. */
+  readonly #waitingOf = new Map<Connection, number>()
+  /** QoS 0 that arrived while the log wanted none of it either. */
+  readonly #waitingUnacknowledged = new Arrivals<Arrival>()
   #waitingWillBytes = 0
   #full = false
+  #fullForAll = false
   #closed = false
   /** Appended and not settled. */
   #unsettled = 0
@@ -59,9 +65,10 @@ export class Ingest {
     this.#parts = parts
   }
 
-  /** While true, nothing further should arrive. */
-  get full(): boolean {
-    return this.#full
+  /** While true, nothing further of that QoS should arrive. */
+  isFull(qos: Qos): boolean {
+    // QoS 0 has room wherever the others have.
+    return this.#fullForAll || (qos > 0 && this.#full)
   }
 
   /** Resolves when nothing waits for the log. */
@@ -75,8 +82,9 @@ export class Ingest {
   /** From now on everything is refused; what still waited is not stored. */
   close(): void {
     this.#closed = true
-    this.#waiting = []
-    this.#head = 0
+    this.#waiting.clear()
+    this.#waitingOf.clear()
+    this.#waitingUnacknowledged.clear()
     this.#waitingWillBytes = 0
   }
 
@@ -98,12 +106,21 @@ export class Ingest {
     }
     if (!isWill) client.conn.hold()
     if (arrival.isAcknowledged) client.conn.acknowledgements.add(arrival)
-    if (!this.#full && this.#waiting.length === 0) this.#append(arrival)
+    const waiting = this.#waitsBehind(arrival)
+    if (waiting === undefined) this.#append(arrival)
     else if (isWill && this.#waitingWillBytes + willBytes(packet) > MAX_WAITING_WILL_BYTES) this.#refuseWill(arrival)
     else {
       if (isWill) this.#waitingWillBytes += willBytes(packet)
-      this.#waiting.push(arrival)
+      if (waiting === this.#waiting) this.#waitingOf.set(client.conn, (this.#waitingOf.get(client.conn) ?? 0) + 1)
+      waiting.push(arrival)
     }
+  }
+
+  /** Where it has to wait; undefined when it need not. Nothing of a client overtakes what it sent before. */
+  #waitsBehind({ client, packet }: Arrival): Arrivals<Arrival> | undefined {
+    if (packet.qos > 0) return this.isFull(packet.qos) || this.#waiting.length > 0 ? this.#waiting : undefined
+    if (this.#waitingOf.has(client.conn)) return this.#waiting
+    return this.#fullForAll || this.#waitingUnacknowledged.length > 0 ? this.#waitingUnacknowledged : undefined
   }
 
   // Nothing holds back a will: the connection that sent it has ended, and the next one brings another.
@@ -148,7 +165,7 @@ export class Ingest {
     )
     if (isNew) this.#parts.distribute({ topic, payload, qos, retain }, client)
     if (!arrival.isAcknowledged) this.#finishLater(arrival)
-    if (!hasRoom) this.#waitForRoom()
+    if (!hasRoom) this.#waitForRoom(qos)
   }
 
   #settled(arrival: Arrival, open: OpenPublish | undefined, error: TidegateError | undefined, seq: Seq): void {
@@ -160,12 +177,14 @@ export class Ingest {
 
   readonly #settledUnacknowledged = (error: TidegateError | undefined, seq: Seq): void => {
     this.#countSettled(error, seq)
-    if (error !== undefined) this.#parts.refusals.count('log', error.message, 'qos 0 or will')
+    // What is lost because the disk takes nothing, the log counts, and writes down.
+    if (error !== undefined && error.code !== 'TG_LOG_WRITE')
+      this.#parts.refusals.count('log', error.message, 'qos 0 or will')
     this.#tellDrained()
   }
 
   #isDrained(): boolean {
-    return this.#unsettled === 0 && this.#waiting.length === 0
+    return this.#unsettled === 0 && this.#waiting.length === 0 && this.#waitingUnacknowledged.length === 0
   }
 
   #countSettled(error: TidegateError | undefined, seq: Seq): void {
@@ -190,28 +209,39 @@ export class Ingest {
     }
   }
 
-  #waitForRoom(): void {
-    if (this.#full) return
-    this.#full = true
-    this.#parts.intake.ready().then(
-      () => this.#drain(),
+  #waitForRoom(qos: Qos): void {
+    if (qos > 0 ? this.#full : this.#fullForAll) return
+    if (qos > 0) this.#full = true
+    else this.#fullForAll = true
+    this.#parts.intake.ready(qos).then(
+      () => this.#drain(qos),
       (error: unknown) => this.#parts.refusals.count('log', describe(error), 'all'),
     )
   }
 
-  #drain(): void {
-    this.#full = false
-    while (!this.#full && !this.#closed) {
-      const arrival = this.#waiting[this.#head]
-      if (arrival === undefined) break
-      this.#head++
+  #drain(qos: Qos): void {
+    if (qos > 0) this.#full = false
+    else this.#fullForAll = false
+    // What a client has waiting among these, it sent before what it has among the others.
+    this.#drainFrom(this.#waitingUnacknowledged, () => !this.#fullForAll)
+    this.#drainFrom(this.#waiting, () => !this.isFull(1) && this.#waitingUnacknowledged.length === 0)
+    if (!this.isFull(qos)) this.#parts.proceed()
+  }
+
+  #drainFrom(waiting: Arrivals<Arrival>, hasRoom: () => boolean): void {
+    while (hasRoom() && !this.#closed) {
+      const arrival = waiting.shift()
+      if (arrival === undefined) return
       if (arrival.isWill) this.#waitingWillBytes -= willBytes(arrival.packet)
+      if (waiting === this.#waiting) this.#countOut(arrival.client.conn)
       this.#append(arrival)
     }
-    if (this.#head < this.#waiting.length) return
-    this.#waiting = []
-    this.#head = 0
-    if (!this.#full) this.#parts.proceed()
+  }
+
+  #countOut(connection: Connection): void {
+    const rest = (this.#waitingOf.get(connection) ?? 0) - 1
+    if (rest > 0) this.#waitingOf.set(connection, rest)
+    else this.#waitingOf.delete(connection)
   }
 
   // Not at once: aedes would read on inside its parser's event, and its parser cannot be entered twice.

@@ -151,7 +151,7 @@ export class MqttBrokerSource implements Source {
       { ...this.#settings, source },
       {
         connected: (connection) => void broker.handle(connection),
-        mayProceed: () => !ingest.full && this.#health.state === 'ok',
+        mayProceed: (qos) => !ingest.isFull(qos) && this.#health.state === 'ok',
         drained: (connection) => this.#sessionOf.get(connection)?.pump(),
         closed: (connection) => {
           const session = this.#sessionOf.get(connection)
