@@ -36,10 +36,11 @@ const main = async (): Promise<number> => {
     process.stderr.write(`tidegate: unknown verb '${name}'${hint}\nSee 'tidegate --help'.\n`)
     return 2
   }
-  return runVerb(await entry.load(), args, processIo())
+  return runVerb(await entry.load(), args, processIo(name === 'run' ? () => undefined : failOutput))
 }
 
-const processIo = (): Io => ({
+/** `onOutputFault`: what becomes of output that cannot be written. */
+const processIo = (onOutputFault: (error: Error) => void): Io => ({
   // Opened only when a verb reads it.
   get stdin() {
     return process.stdin
@@ -47,7 +48,7 @@ const processIo = (): Io => ({
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
-  signal: untilSignal(),
+  signal: untilSignal(onOutputFault),
 })
 
 const help = (): string => {
@@ -65,7 +66,7 @@ Exit codes: 0 done, 1 failed at run time, 2 wrong usage or invalid configuration
 }
 
 // The first signal asks the verb to finish; the second ends the process at once.
-const untilSignal = (): AbortSignal => {
+const untilSignal = (onOutputFault: (error: Error) => void): AbortSignal => {
   const controller = new AbortController()
   for (const [name, number] of Object.entries(signalNumbers)) {
     process.on(name, () => {
@@ -76,11 +77,20 @@ const untilSignal = (): AbortSignal => {
   // Whoever read our output has gone (`tidegate tail | head`): that is an end like Ctrl-C, and no fault.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      controller.abort(error)
+      if (error.code === 'EPIPE') controller.abort(error)
+      else onOutputFault(error)
     })
   }
   return controller.signal
+}
+
+// A full disk behind `tidegate log export > FILE`. A gateway goes on: what it prints is for whoever looks on.
+const failOutput = (error: Error): void => {
+  try {
+    writeSync(STDERR, `tidegate: the output cannot be written: ${error.message}\n`)
+  } finally {
+    process.exit(1)
+  }
 }
 
 const die = (error: unknown): void => {

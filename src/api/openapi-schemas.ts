@@ -61,7 +61,7 @@ export const openApiSchemas: Readonly<Record<string, object>> = {
   Gap: object(['from', 'to', 'reason'], {
     from: reference('Seq'),
     to: reference('Seq'),
-    reason: { type: 'string', examples: ['retention', 'thinned', 'corrupt', 'unclean-stop'] },
+    reason: { type: 'string', examples: ['retention', 'thinned', 'corrupt', 'unclean-stop', 'refused'] },
     partial,
   }),
   Devices: object(['seq', 'devices'], { seq: reference('Seq'), devices: list('Device') }),

@@ -134,7 +134,11 @@ const history = {
     parameters: [
       DEVICE,
       NAME,
-      query('from', 'Readings of this time or later (RFC 3339, or Unix milliseconds)', TIME),
+      query(
+        'from',
+        'Readings of this time or later (RFC 3339, or Unix milliseconds); those that arrived more than an hour before it are not looked for',
+        TIME,
+      ),
       query('to', 'Readings before this time; those that arrived more than a day after it are not looked for', TIME),
       AFTER,
       LIMIT,

@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Entry, Gap } from '../core/contract.ts'
 import { parseClockMark } from '../log/clock-mark.ts'
-import { parseLossMark } from '../log/loss-mark.ts'
+import { lossOf } from '../log/loss-mark.ts'
 import type { Exported, ExportFormat } from './export-format.ts'
 
 export const jsonl = (): ExportFormat => ({ head: '', tail: '', message: messageLine, mark: markLine, gap: gapLine })
@@ -27,7 +27,7 @@ const messageLine = ({ entry, decoding, readings }: Exported): string => {
 }
 
 const markLine = (entry: Entry): string => {
-  const mark = entry.kind === 'loss' ? parseLossMark(entry.payload) : parseClockMark(entry.payload)
+  const mark = entry.kind === 'loss' ? lossOf(entry) : parseClockMark(entry.payload)
   const content = mark === undefined ? payloadOf(entry.payload) : { [entry.kind]: mark }
   return `${JSON.stringify({ ...headOf(entry), ...content })}\n`
 }

@@ -6,7 +6,7 @@ import { MAX_SHOWN_LOSSES } from '../core/loss.ts'
 import { parseClockMark } from '../log/clock-mark.ts'
 import { nodeFileSystem } from '../log/file-system.ts'
 import { inspectLog, type LogReport, type SegmentReport } from '../log/inspect.ts'
-import { parseLossMark } from '../log/loss-mark.ts'
+import { lossOf } from '../log/loss-mark.ts'
 import { countTopics } from '../log/topic-counts.ts'
 import { parseArguments, parseWholeNumber } from './arguments.ts'
 import { countText, durationText, printable, sizeText, table } from './format.ts'
@@ -82,8 +82,9 @@ const readMarks = async (reader: LogReader, last: Seq, signal: AbortSignal): Pro
   for (let position = 0; position < last; ) {
     const { entries, next } = await reader.read(position, { entries: 1_000, bytes: 1024 * 1024 }, filter)
     signal.throwIfAborted()
-    for (const { kind, payload } of entries) {
-      const loss = kind === 'loss' ? parseLossMark(payload) : undefined
+    for (const entry of entries) {
+      const { kind, payload } = entry
+      const loss = kind === 'loss' ? lossOf(entry) : undefined
       if (loss !== undefined) {
         if (loss.count > 0) lost[loss.reason] = (lost[loss.reason] ?? 0) + loss.count
         losses.push(loss)
@@ -178,11 +179,11 @@ const cursorRow = ({ name, position, fault }: LogReport['cursors'][number], last
     ? [printable(name), 'unknown', printable(fault ?? '')]
     : [printable(name), String(position), `${countText(Math.max(0, last - position))} seqs`]
 
-const lossRow = ({ first, last, count, reason, time }: LossMark) => [
+const lossRow = ({ first, last, count, reason, time, timeQuality }: LossMark) => [
   first === last ? String(first) : `${first} to ${last}`,
   countText(count),
   printable(reason),
-  timeText(time),
+  `${timeText(time)}${qualityText(timeQuality)}`,
 ]
 
 const clockRow = ({ reason, offsetMs, time }: ClockMark) => [
@@ -191,14 +192,14 @@ const clockRow = ({ reason, offsetMs, time }: ClockMark) => [
   timeText(time),
 ]
 
-const segmentRow = ({ file, first, last, entries, bytes, state, fromMs, toMs }: SegmentReport): readonly string[] => [
+const segmentRow = ({ file, first, last, entries, bytes, state, ...report }: SegmentReport): readonly string[] => [
   file,
   entries === 0 ? `${first} to come` : `${first} to ${last}`,
   countText(entries),
   sizeText(bytes),
   state,
-  timeText(fromMs),
-  timeText(toMs),
+  timeText(report.fromMs),
+  `${timeText(report.toMs)}${qualityText(report.timeQuality)}`,
 ]
 
 const qualityText = (quality: TimeQuality | undefined): string => (quality === undefined ? '' : ` (${quality})`)

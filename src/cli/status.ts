@@ -97,13 +97,15 @@ const wearText = ({ hours, payloadBytes, physicalBytes }: Wear): string => {
 }
 
 /** When, what for, how many of whom, which seqs. */
-const lossRow = ({ time, reason, count, first, last, detail, devices, topics }: LossMark): readonly string[] => {
+const lossRow = (mark: LossMark): readonly string[] => {
+  const { time, timeQuality, reason, count, first, last, detail, devices, topics } = mark
+  const moment = Math.abs(time) <= MAX_DATE_MS ? new Date(time).toISOString() : 'at an unknown time'
   const names = Object.entries(devices ?? topics ?? {})
   const most = names.slice(0, SHOWN_NAMES).map(([name, messages]) => `${printable(name)} ${countText(messages)}`)
   const of = names.length === 0 ? [] : [`of ${most.join(', ')}${names.length > SHOWN_NAMES ? ', …' : ''}`]
   const seqs = last < first ? 'never had a seq' : first === last ? `seq ${first}` : `seq ${first} to ${last}`
   return [
-    Math.abs(time) <= MAX_DATE_MS ? new Date(time).toISOString() : 'at an unknown time',
+    timeQuality === undefined ? moment : `${moment} (${timeQuality})`,
     printable(reason),
     count === 0 ? 'no message, only seqs' : count === 1 ? '1 message' : `${countText(count)} messages`,
     [seqs, ...of, ...(detail === undefined ? [] : [printable(detail)])].join('; '),

@@ -58,6 +58,8 @@ export interface LossMark {
   readonly count: number
   readonly reason: LossReason
   readonly time: UnixMs
+  /** Of `time`, where marks are shown; in the log, the entry says it. */
+  readonly timeQuality?: TimeQuality
   readonly detail?: string
   /** How many per Topic Name, where the log knows; the most affected first, at most MAX_LOSS_NAMES (core/loss.ts). */
   readonly topics?: Readonly<Record<string, number>>

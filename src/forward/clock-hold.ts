@@ -70,7 +70,8 @@ export class ClockHold {
     this.#waiting.set(sink, next)
     return {
       entries: result.entries.slice(0, first),
-      gaps: result.gaps.filter((gap) => gap.last <= next),
+      // One of a thinned stretch reaches over what is left of it: the rest is told again with that.
+      gaps: result.gaps.flatMap((gap) => (gap.first > next ? [] : { ...gap, last: Math.min(gap.last, next) })),
       next: Math.max(after, next),
     }
   }

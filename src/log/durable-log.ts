@@ -22,6 +22,7 @@ import { entriesOf } from './pending-entries.ts'
 import { openReader } from './reader.ts'
 import type { Recovered } from './recovery.ts'
 import { factsOf } from './recovery.ts'
+import type { SegmentFacts } from './retention.ts'
 import { SegmentStore } from './segment-store.ts'
 import { Undurable } from './undurable.ts'
 import { Unkept } from './unkept.ts'
@@ -53,6 +54,8 @@ export class DurableLog implements Log {
   readonly #upkeep: Upkeep
   readonly #recovered: Recovered
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>()
+  /** A segment that was given up before it held anything. */
+  #empty: SegmentFacts | undefined
   #closing: Promise<void> | undefined
   #messagesAppended = 0
   #payloadBytes = 0
@@ -108,6 +111,7 @@ export class DurableLog implements Log {
     this.#losses = new Losses({
       ...options,
       append: (kind, message, settled) => void this.#writer.append(kind, message, settled),
+      correction: (id) => this.#clocks.correction(id),
       onEarlier: (marks) => this.#upkeep.told(marks),
     })
     this.#damage = new DamageWatch({
@@ -129,6 +133,7 @@ export class DurableLog implements Log {
       segmentBytes: this.#segmentBytes,
       activeBytes: () => this.#writer.segment?.sizeBytes ?? 0,
       recordLoss: (loss) => this.#losses.record(loss),
+      destroyed: () => recovered.quarantine.known(),
       refusing: () => this.refusal !== undefined,
       onWritten: (bytes) => this.#wrote(bytes),
       onRemoved: () => this.#removed(),
@@ -142,13 +147,16 @@ export class DurableLog implements Log {
       await this.#store.adoptSpare().catch((error: unknown) => {
         this.#options.logger.warn({ error: describe(error) }, 'the spare segment cannot be used')
       })
-    await this.#unkept.open()
+    await this.#unkept.open(this.#recovered.last)
     await this.#writer.prepare()
     for (const mark of await this.#firstMarks())
-      this.#losses.record(mark).catch((error: unknown) => {
-        // Closed on a disk that took nothing: skipped seqs are found again at the next open, a hole is a gap to every reader.
-        this.#options.logger.warn({ error: describe(error) }, 'a loss mark could not be written')
-      })
+      this.#losses.record(mark).then(
+        () => mark.reason === 'refused' && this.#unkept.redeemed(mark),
+        (error: unknown) => {
+          // Closed on a disk that took nothing: skipped seqs are found again at the next open, a hole is a gap to every reader.
+          this.#options.logger.warn({ error: describe(error) }, 'a loss mark could not be written')
+        },
+      )
     for (const note of this.#recovered.owed) void this.#damage.tell(note)
     await this.#clocks.start()
     await this.#writer.commitNow()
@@ -294,6 +302,8 @@ export class DurableLog implements Log {
       await withDeadline(this.#losses.close(), CLOSE_DEADLINE_MS, () => new Error('the search for losses hangs'))
     } catch (error) {
       logger.error({ error: describe(error) }, 'the log cannot be closed properly')
+      // Nobody waits for these, but nothing more is begun, and no timer holds the process.
+      void Promise.allSettled([this.#unkept.close(false), this.#upkeep.close(), this.#losses.close()])
     }
     this.#queue.wakeSenders()
     this.#listeners.clear()
@@ -319,9 +329,10 @@ export class DurableLog implements Log {
   #ended(segment: ActiveSegment, sealed: boolean): void {
     const facts = factsOf(segment.header, segment.summary, segment.sizeBytes)
     const last = Math.min(facts.last, this.#durable)
-    // One that was given up holds nothing of its own beyond what is durable; without anything, its name is used again.
+    // One that was given up holds nothing of its own beyond what is durable; without anything, its name may be used again.
     if (sealed) this.#upkeep.add(facts)
     else if (last >= facts.first) this.#upkeep.add({ ...facts, last, messages: last - facts.first + 1 })
+    else this.#empty = { ...facts, last: facts.first - 1, messages: 0 }
     if (this.#closing === undefined) void this.#upkeep.tend()
   }
 
@@ -335,7 +346,14 @@ export class DurableLog implements Log {
       const { maxBytes } = this.#options
       throw new TidegateError('TG_LOG_WRITE', `log.maxBytes (${maxBytes}) is reached, and log.whenFull is refuse`)
     }
-    return this.#store.create(first)
+    // Its name stays: retention must know it, or what it takes behind it would seem to have been here.
+    if (this.#empty !== undefined && this.#empty.first < first) {
+      this.#upkeep.add(this.#empty)
+      this.#empty = undefined
+    }
+    const segment = await this.#store.create(first)
+    this.#empty = undefined
+    return segment
   }
 
   #wrote(bytes: number): void {

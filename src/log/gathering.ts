@@ -54,8 +54,7 @@ export class Gathering {
 
   /** The next entry, which is there and not asked for; it may say why seqs before it are missing. */
   leave(entry: Entry | undefined, seq: Seq): void {
-    if (this.#holeFirst !== undefined)
-      this.#closeHole(entry === undefined ? 'corrupt' : reasonFor(this.#holeFirst, this.next, entry))
+    this.#explain(entry)
     this.next = seq
   }
 
@@ -66,7 +65,7 @@ export class Gathering {
 
   /** False, and the entry is not taken, when it would go over the limit. */
   take(entry: Entry): boolean {
-    if (this.#holeFirst !== undefined) this.#closeHole(reasonFor(this.#holeFirst, this.next, entry))
+    this.#explain(entry)
     const bytes = this.#bytes + entry.payload.length
     if (bytes > this.#limit.bytes && this.#entries.length > 0) {
       this.#bytes = this.#limit.bytes
@@ -78,8 +77,10 @@ export class Gathering {
     return true
   }
 
-  /** Nothing up to and including `last` can be read. Without a reason, the next entry may name it. */
-  miss(last: Seq, reason?: LossReason): void {
+  /** Nothing up to and including `upTo` can be read. Without a reason, the next entry may name it. */
+  miss(upTo: Seq, reason?: LossReason): void {
+    // What is not durable yet is nobody's loss, whatever the names of the files say.
+    const last = Math.min(upTo, this.durable)
     if (last <= this.next) return
     if (reason === undefined) this.#holeFirst ??= this.next + 1
     else {
@@ -108,6 +109,20 @@ export class Gathering {
     return { entries: this.#entries, gaps: this.#gaps, next: this.next }
   }
 
+  /** The log writes the reason for skipped seqs into the entry behind them; what is missing before those was destroyed. */
+  #explain(entry: Entry | undefined): void {
+    const first = this.#holeFirst
+    if (first === undefined) return
+    const mark = entry?.kind === 'loss' ? parseLossMark(entry.payload) : undefined
+    if (mark === undefined || mark.first > this.next || mark.last < this.next) {
+      this.#closeHole('corrupt')
+      return
+    }
+    if (mark.first > first) this.#addGap({ first, last: mark.first - 1, reason: 'corrupt' })
+    this.#holeFirst = Math.max(first, mark.first)
+    this.#closeHole(mark.reason)
+  }
+
   #closeHole(reason: LossReason): void {
     if (this.#holeFirst !== undefined) this.#addGap({ first: this.#holeFirst, last: this.next, reason })
     this.#holeFirst = undefined
@@ -119,10 +134,4 @@ export class Gathering {
       this.#gaps[this.#gaps.length - 1] = { ...before, last: gap.last }
     else this.#gaps.push(gap)
   }
-}
-
-/** The log writes the reason for skipped seqs into the entry behind them. */
-const reasonFor = (first: Seq, last: Seq, entry: Entry): LossReason => {
-  const mark = entry.kind === 'loss' ? parseLossMark(entry.payload) : undefined
-  return mark !== undefined && mark.first <= first && mark.last >= last ? mark.reason : 'corrupt'
 }

@@ -116,9 +116,9 @@ export class GivenFile {
 
   /**
    * Takes over the file, or makes it, so that it has its place before the disk is full. `upTo` stands in a new one. Returns
-   * the seq up to which seqs may be given.
+   * what it says.
    */
-  async open(upTo: Seq): Promise<Seq> {
+  async open(upTo: Seq): Promise<Given> {
     const path = join(this.#directory, GIVEN_NAME)
     try {
       const handle = await this.#fileSystem.open(path, 'update')
@@ -126,7 +126,7 @@ export class GivenFile {
       if (given !== undefined && (await handle.size()) >= SLOTS * SLOT_BYTES) {
         this.#handle = handle
         this.#last = given
-        return given.upTo
+        return given
       }
       await handle.close()
     } catch (error) {
@@ -134,7 +134,7 @@ export class GivenFile {
     }
     this.#last = { ...NOTHING_GIVEN, upTo }
     await this.#replace(this.#last)
-    return upTo
+    return this.#last
   }
 
   /** Durable when it resolves. */

@@ -5,6 +5,7 @@ import type { Range } from '../core/log-contract.ts'
 import type { BlockHeader } from './block.ts'
 import { BLOCK_HEADER_BYTES, crcSeed, lastSeq, readBlockHeader } from './block.ts'
 import { MARK_CHANNEL } from './channel.ts'
+import { wallUsOf } from './clock-mark.ts'
 import { EntryDecoder } from './entry-decoder.ts'
 import { parseLossMark } from './loss-mark.ts'
 import type { FoundBlock, SegmentFile } from './segment-file.ts'
@@ -29,9 +30,11 @@ export interface SegmentDamage {
 export interface SegmentInspection {
   readonly last: Seq
   readonly entries: number
-  /** Arrivals, microseconds; 0 when there is nothing. */
+  /** Arrivals, microseconds, corrected where that is called for; 0 when there is nothing. */
   readonly fromUs: number
   readonly toUs: number
+  /** Some are from before the clock was set. */
+  readonly unset: boolean
   readonly damages: readonly SegmentDamage[]
   /** Seqs that are left out although nothing is destroyed: a loss mark has to say why. */
   readonly holes: readonly Range[]
@@ -44,8 +47,9 @@ export const inspectSegmentFile = async (
   file: SegmentFile,
   until: Seq,
   onMark: (mark: LossMark) => void,
+  correctionMs?: number,
 ): Promise<SegmentInspection> => {
-  const tally = new SegmentTally(file, onMark)
+  const tally = new SegmentTally(file, onMark, correctionMs)
   for (const copy of damagedHeaderCopies(await headerBytes(file)))
     tally.report({ ...copy, why: 'a copy of the header is destroyed' })
   const { end } = await scanSegment(file, until, {
@@ -67,10 +71,15 @@ class SegmentTally implements SegmentInspection {
   entries = 0
   fromUs = 0
   toUs = 0
+  unset = false
   readonly damages: SegmentDamage[] = []
   readonly holes: Range[] = []
   readonly #file: SegmentFile
   readonly #onMark: (mark: LossMark) => void
+  readonly #correctionMs: number | undefined
+  /** Arrivals as the wall clock said it, which is what a footer holds. */
+  #minWallUs = 0
+  #maxWallUs = 0
   readonly #channels = new Map<number, number>()
   #messages = 0
   #broken = false
@@ -81,9 +90,10 @@ class SegmentTally implements SegmentInspection {
   #misplaced = 0
   readonly #steps = new Map<number, Uint8Array>()
 
-  constructor(file: SegmentFile, onMark: (mark: LossMark) => void) {
+  constructor(file: SegmentFile, onMark: (mark: LossMark) => void, correctionMs: number | undefined) {
     this.#file = file
     this.#onMark = onMark
+    this.#correctionMs = correctionMs
     this.last = file.first - 1
     this.#points = file.summary?.index ?? []
   }
@@ -135,7 +145,7 @@ class SegmentTally implements SegmentInspection {
     if (summary.last !== this.last) wrong.push(`last seq ${summary.last}, not ${this.last}`)
     if (summary.entries !== this.entries) wrong.push(`${summary.entries} entries, not ${this.entries}`)
     if (summary.messages !== this.#messages) wrong.push(`${summary.messages} messages, not ${this.#messages}`)
-    if (this.entries > 0 && (summary.minWallUs > this.fromUs || summary.maxWallUs < this.toUs))
+    if (this.entries > 0 && (summary.minWallUs > this.#minWallUs || summary.maxWallUs < this.#maxWallUs))
       wrong.push('other times')
     if (this.#passed !== this.#points.length) wrong.push('index points where no block begins')
     if (this.#misplaced > 0) wrong.push('channels where the index does not have them')
@@ -169,9 +179,14 @@ class SegmentTally implements SegmentInspection {
   /** False when its channel is not known. */
   #count(decoder: EntryDecoder, header: BlockHeader): boolean {
     const { channel, kind } = decoder
-    const us = header.wallUs + decoder.monotonicUs - header.monotonicUs
+    const sinceUs = decoder.monotonicUs - header.monotonicUs
+    const wallUs = header.wallUs + sinceUs
+    const us = wallUsOf(header, this.#correctionMs) + sinceUs
+    this.#minWallUs = this.entries === 0 ? wallUs : Math.min(this.#minWallUs, wallUs)
+    this.#maxWallUs = Math.max(this.#maxWallUs, wallUs)
     this.fromUs = this.entries === 0 ? us : Math.min(this.fromUs, us)
     this.toUs = Math.max(this.toUs, us)
+    this.unset ||= !header.synced
     this.entries++
     this.#channels.set(channel, (this.#channels.get(channel) ?? 0) + 1)
     if (kind === 'message') this.#messages++

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { LossMark, Seq, UnixMs } from '../core/contract.ts'
+import type { LossMark, Seq, TimeQuality, UnixMs } from '../core/contract.ts'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
 import type { Range } from '../core/log-contract.ts'
 import { MAX_SHOWN_LOSSES } from '../core/loss.ts'
@@ -12,6 +12,7 @@ import type { CursorReport } from './cursor-report.ts'
 import { cursorDamages, inspectCursors } from './cursor-report.ts'
 import type { FileSystem } from './file-system.ts'
 import { nodeFileSystem } from './file-system.ts'
+import { FollowedClocks } from './followed-clocks.ts'
 import type { SegmentDamage } from './inspect-segment.ts'
 import { inspectSegmentFile } from './inspect-segment.ts'
 import { MAX_QUARANTINE_NOTES } from './limits.ts'
@@ -76,6 +77,8 @@ export interface SegmentReport {
   readonly state: SealedBy | 'open'
   readonly fromMs?: UnixMs
   readonly toMs?: UnixMs
+  /** Of these times, where some are from before the clock was set. */
+  readonly timeQuality?: TimeQuality
   /** One line for each thing that is wrong. */
   readonly damage: readonly string[]
 }
@@ -99,7 +102,7 @@ export const inspectLog = async (directory: string, options: InspectOptions = {}
 
 /** One line: which file, which bytes, which seqs, and what is wrong. */
 export const damageText = ({ file, from, to, first, last, why }: DamageReport): string => {
-  const bytes = from === undefined || to === undefined ? '' : `, bytes ${from} to ${to - 1}`
+  const bytes = from === undefined || to === undefined || to <= from ? '' : `, bytes ${from} to ${to - 1}`
   const seqs =
     first === undefined || last === undefined ? '' : `, seq ${first === last ? first : `${first} to ${last}`}`
   return `${file}${bytes}${seqs}: ${why}`
@@ -117,6 +120,7 @@ class Inspection {
   readonly #directory: string
   readonly #log: string
   readonly #fileSystem: FileSystem
+  readonly #clocks: FollowedClocks
   readonly #verify: boolean
   readonly #live: boolean
   readonly #progress: (done: number, total: number) => void
@@ -131,6 +135,7 @@ class Inspection {
     this.#directory = directory
     this.#log = join(directory, 'log')
     this.#fileSystem = options.fileSystem ?? nodeFileSystem()
+    this.#clocks = new FollowedClocks(this.#fileSystem, this.#log)
     this.#verify = options.verify ?? false
     this.#live = options.live ?? true
     this.#progress = options.progress ?? (() => undefined)
@@ -211,17 +216,29 @@ class Inspection {
     }
     try {
       const { header, summary } = file
-      if (summary !== undefined && !this.#verify)
-        return { ...nothing, header, damages: [], report: reportOf(name, first, bytes, [], summary, summary) }
+      const correctionMs = await this.#correctionOf(header)
+      if (summary !== undefined && !this.#verify) {
+        const content = { ...summary, ...arrivalsIn(summary, correctionMs) }
+        return { ...nothing, header, damages: [], report: reportOf(name, first, bytes, [], content, summary) }
+      }
       const marks: LossMark[] = []
-      const found = await inspectSegmentFile(file, until, (mark) => marks.push(mark))
+      const found = await inspectSegmentFile(file, until, (mark) => marks.push(mark), correctionMs)
       const damages = found.damages.map((damage) => ({ file: `log/${name}`, ...damage }))
-      const { last, entries, fromUs: minWallUs, toUs: maxWallUs, holes } = found
-      const content = summary ?? { last, entries, minWallUs, maxWallUs }
+      const { holes, unset } = found
+      const content =
+        summary === undefined
+          ? { ...found, quality: unset ? qualityBy(correctionMs) : undefined }
+          : { ...summary, ...arrivalsIn(summary, correctionMs) }
       return { header, damages, holes, marks, report: reportOf(name, first, bytes, damages, content, summary) }
     } finally {
       await file.close()
     }
+  }
+
+  async #correctionOf({ synced, bootId }: SegmentHeader): Promise<number | undefined> {
+    if (synced) return undefined
+    await this.#clocks.look(bootId)
+    return this.#clocks.correction(bootId)
   }
 
   #lose(mark: LossMark): void {
@@ -265,18 +282,39 @@ class Inspection {
   }
 }
 
+interface Arrivals {
+  readonly fromUs: number
+  readonly toUs: number
+  readonly quality: TimeQuality | undefined
+}
+
+/** What was corrected goes by the monotonic clock from end to end. */
+const arrivalsIn = (
+  { index, minWallUs, maxWallUs, lastMonotonicUs }: Summary,
+  correctionMs: number | undefined,
+): Arrivals => {
+  const quality = index.some(({ unsynced }) => unsynced) ? qualityBy(correctionMs) : undefined
+  if (quality !== 'corrected') return { fromUs: minWallUs, toUs: maxWallUs, quality }
+  const addUs = (correctionMs ?? 0) * 1_000
+  return { fromUs: (index[0]?.monotonicUs ?? 0) + addUs, toUs: lastMonotonicUs + addUs, quality }
+}
+
+const qualityBy = (correctionMs: number | undefined): TimeQuality =>
+  correctionMs === undefined ? 'unsynced' : 'corrected'
+
 const reportOf = (
   file: string,
   first: Seq,
   bytes: number,
   damages: readonly DamageReport[],
-  content: { last: Seq; entries: number; minWallUs?: number; maxWallUs?: number },
+  content: { readonly last: Seq; readonly entries: number } & Partial<Arrivals>,
   summary?: Summary,
 ): SegmentReport => {
-  const { last, entries, minWallUs = 0, maxWallUs = 0 } = content
+  const { last, entries, fromUs = 0, toUs = 0, quality } = content
   return {
     ...{ file, first, last, entries, bytes, state: summary?.sealedBy ?? 'open' },
-    ...(maxWallUs === 0 ? {} : { fromMs: minWallUs / 1_000, toMs: maxWallUs / 1_000 }),
+    ...(toUs === 0 ? {} : { fromMs: fromUs / 1_000, toMs: toUs / 1_000 }),
+    ...(quality === undefined ? {} : { timeQuality: quality }),
     damage: damages.map(damageText),
   }
 }

@@ -2,6 +2,7 @@
 // segment knows that from its footer; only one that is settled in part has to be read.
 
 import type { Seq } from '../core/contract.ts'
+import type { Range } from '../core/log-contract.ts'
 import { mostAffected } from '../core/loss.ts'
 import { EntryDecoder } from './entry-decoder.ts'
 import type { FileSystem } from './file-system.ts'
@@ -20,6 +21,8 @@ export interface LossCountOptions {
   /** Where segments are. */
   readonly directory: string
   readonly signal: AbortSignal
+  /** Seqs that marks tell of already, because they are destroyed. */
+  readonly destroyed: readonly Range[]
 }
 
 /** `segments` are to go; undefined when every sink has had all of them, or they hold no message. */
@@ -47,7 +50,7 @@ export const topicsLoss = (counts: ReadonlyMap<string, number>): Pick<Loss, 'top
 }
 
 const countIn = async (
-  { fileSystem, directory, signal }: LossCountOptions,
+  { fileSystem, directory, signal, destroyed }: LossCountOptions,
   segment: SegmentFacts,
   settled: Seq,
   topics: Map<string, number>,
@@ -64,7 +67,9 @@ const countIn = async (
     count += by
   }
   try {
-    if (segment.first > settled && file.summary.last === segment.last)
+    // The footer counts what is destroyed too.
+    const whole = !destroyed.some(({ first, last }) => first <= segment.last && last >= segment.first)
+    if (whole && segment.first > settled && file.summary.last === segment.last)
       for (const { topic, entries } of file.summary.channels.values()) add(topic, entries)
     else await eachUnsettled(file, segment.last + 1, settled, new Pace(signal), add)
   } catch (error) {

@@ -7,11 +7,18 @@ import type { LossMark, Seq } from '../core/contract.ts'
 import { systemCode } from '../core/errors.ts'
 import { EntryDecoder } from './entry-decoder.ts'
 import type { FileSystem } from './file-system.ts'
+import type { UnsetArrival } from './loss-mark.ts'
 import { parseLossMark } from './loss-mark.ts'
 import type { SegmentFacts } from './retention.ts'
 import type { FoundBlock } from './segment-file.ts'
 import { SegmentFile } from './segment-file.ts'
 import { markSteps } from './steps.ts'
+
+/** A mark, and when it was written if the clock had not been set. */
+export interface FoundLoss {
+  readonly mark: LossMark
+  readonly unset: UnsetArrival | undefined
+}
 
 export interface LossScanOptions {
   readonly fileSystem: FileSystem
@@ -31,7 +38,7 @@ export interface LossScanOptions {
  */
 export const scanLosses = async (
   options: LossScanOptions,
-  found: (marks: readonly LossMark[]) => void,
+  found: (losses: readonly FoundLoss[]) => void,
 ): Promise<boolean> => {
   let bytes = 0
   for (const { first, last, messages } of [...options.segments].reverse()) {
@@ -60,8 +67,8 @@ const openOrNothing = async ({ fileSystem, directory }: LossScanOptions, first: 
   }
 }
 
-const marksIn = async (file: SegmentFile, options: LossScanOptions): Promise<LossMark[]> => {
-  const marks: LossMark[] = []
+const marksIn = async (file: SegmentFile, options: LossScanOptions): Promise<FoundLoss[]> => {
+  const marks: FoundLoss[] = []
   for (const { from, to } of await stretches(file)) {
     let offset: number | undefined = from
     while (offset !== undefined && offset < to) {
@@ -90,15 +97,17 @@ const stretches = async (file: SegmentFile): Promise<{ from: number; to: number 
   return found
 }
 
-const collect = (file: SegmentFile, { bytes, at, header }: FoundBlock, last: Seq, into: LossMark[]): void => {
-  const decoder = new EntryDecoder(bytes, at, header, file.dictionary, file.header.bootId)
+const collect = (file: SegmentFile, { bytes, at, header }: FoundBlock, last: Seq, into: FoundLoss[]): void => {
+  const { bootId } = file.header
+  const decoder = new EntryDecoder(bytes, at, header, file.dictionary, bootId)
   try {
     while (!decoder.done) {
       decoder.glance()
       if (decoder.kind !== 'loss' || decoder.entrySeq > last) continue
       const payload = decoder.take()?.payload
       const mark = payload === undefined ? undefined : parseLossMark(payload)
-      if (mark !== undefined) into.push(mark)
+      if (mark === undefined) continue
+      into.push({ mark, unset: header.synced ? undefined : { bootId, monotonicMs: decoder.monotonicUs / 1_000 } })
     }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error

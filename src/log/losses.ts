@@ -5,8 +5,8 @@ import type { Clock, EntryKind, Logger, LossMark, LossReason, Message, Meter, Se
 import { describe } from '../core/errors.ts'
 import { MAX_SHOWN_LOSSES } from '../core/loss.ts'
 import { MAX_LOSS_SCAN_BYTES } from './limits.ts'
-import { encodeLossMark } from './loss-mark.ts'
-import type { LossScanOptions } from './loss-scan.ts'
+import { encodeLossMark, shownLoss } from './loss-mark.ts'
+import type { FoundLoss, LossScanOptions } from './loss-scan.ts'
 import { scanLosses } from './loss-scan.ts'
 
 export interface LossesOptions {
@@ -14,6 +14,8 @@ export interface LossesOptions {
   readonly meter: Meter
   readonly logger: Logger
   readonly append: (kind: EntryKind, message: Message, settled: Settled) => void
+  /** What corrects times of that boot, where it is known. */
+  readonly correction: (bootId: string) => number | undefined
   /** Called with marks of earlier runs. */
   readonly onEarlier?: (marks: readonly LossMark[]) => void
 }
@@ -21,10 +23,10 @@ export interface LossesOptions {
 export class Losses {
   readonly #options: LossesOptions
   readonly #counts: Record<string, number> = {}
-  #newest: LossMark[] = []
+  #newest: FoundLoss[] = []
   /** The same of earlier runs. */
   readonly #earlierCounts: Record<string, number> = {}
-  #earlier: LossMark[] = []
+  #earlier: FoundLoss[] = []
   #search: Promise<void> | undefined
   readonly #ended = new AbortController()
 
@@ -41,7 +43,9 @@ export class Losses {
 
   /** The newest marks, newest last. */
   get newest(): readonly LossMark[] {
-    return [...this.#earlier, ...this.#newest].slice(-MAX_SHOWN_LOSSES)
+    return [...this.#earlier, ...this.#newest]
+      .slice(-MAX_SHOWN_LOSSES)
+      .map(({ mark, unset }) => shownLoss(mark, unset, unset && this.#options.correction(unset.bootId)))
   }
 
   /** Begins to look for the marks of earlier runs, in the background. Call once. */
@@ -58,9 +62,11 @@ export class Losses {
 
   /** Appends a mark; resolves once it is durable. `counted`: its messages have gone through count() already. */
   record(loss: Omit<LossMark, 'time'>, counted = false): Promise<Seq> {
-    const mark: LossMark = { ...loss, time: this.#options.clock.wallMs() }
+    const { clock } = this.#options
+    const mark: LossMark = { ...loss, time: clock.wallMs() }
+    const unset = clock.synced() ? undefined : { bootId: clock.bootId, monotonicMs: clock.monotonicMs() }
     if (mark.count > 0 && !counted) this.count(mark.reason, mark.count)
-    this.#newest = [...this.#newest, mark].slice(-MAX_SHOWN_LOSSES)
+    this.#newest = [...this.#newest, { mark, unset }].slice(-MAX_SHOWN_LOSSES)
     const message: Message = { topic: '', source: '', payload: encodeLossMark(mark), qos: 0, retain: false }
     return new Promise((resolve, reject) => {
       this.#options.append('loss', message, (error, seq) => (error === undefined ? resolve(seq) : reject(error)))
@@ -76,7 +82,7 @@ export class Losses {
   async #searchAll(scan: LossScanOptions): Promise<void> {
     const { logger } = this.#options
     try {
-      const complete = await scanLosses(scan, (marks) => this.#remember(marks))
+      const complete = await scanLosses(scan, (losses) => this.#remember(losses))
       if (!complete)
         logger.info({ sizeBytes: scan.maxBytes }, 'older losses are not counted: there is too much to read')
     } catch (error) {
@@ -85,10 +91,11 @@ export class Losses {
   }
 
   /** Marks older than those that were remembered before. */
-  #remember(marks: readonly LossMark[]): void {
+  #remember(losses: readonly FoundLoss[]): void {
+    const marks = losses.map(({ mark }) => mark)
     this.#options.onEarlier?.(marks)
     for (const { reason, count } of marks)
       if (count > 0) this.#earlierCounts[reason] = (this.#earlierCounts[reason] ?? 0) + count
-    this.#earlier = [...marks, ...this.#earlier].slice(-MAX_SHOWN_LOSSES)
+    this.#earlier = [...losses, ...this.#earlier].slice(-MAX_SHOWN_LOSSES)
   }
 }

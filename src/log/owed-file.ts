@@ -56,16 +56,18 @@ export class OwedFile {
     }
   }
 
-  /** In place of what it held; resolves once durable. Topics are left out where they do not fit. */
+  /** In place of what it held; resolves once durable. Topics are left out where they do not fit, then neighbours are joined. */
   async write(losses: readonly Loss[]): Promise<void> {
     if (!this.#usable) throw new Error(`${this.#path} could not be made`)
-    const bytes = encode(losses, this.#generation + 1)
+    const generation = this.#generation + 1
+    const bytes = encode(losses, generation)
     const handle = await this.#fileSystem.open(this.#path, 'update')
     try {
-      this.#generation++
-      await writeFully(handle, bytes, 0, bytes.length, (this.#generation % SLOTS) * SLOT_BYTES)
+      await writeFully(handle, bytes, 0, bytes.length, (generation % SLOTS) * SLOT_BYTES)
       this.#onWritten(bytes.length)
       await handle.datasync()
+      // After a failure the next one goes to the same slot: the other one is whole.
+      this.#generation = generation
     } finally {
       await handle.close()
     }
@@ -88,6 +90,7 @@ const encode = (losses: readonly Loss[], generation: number): Buffer => {
   let text = Buffer.from(JSON.stringify(losses))
   if (text.length > SLOT_BYTES - FIXED_BYTES)
     text = Buffer.from(JSON.stringify(losses.map(({ topics, devices, detail, ...rest }) => rest)))
+  if (text.length > SLOT_BYTES - FIXED_BYTES) text = Buffer.from(JSON.stringify(joined(losses)))
   if (text.length > SLOT_BYTES - FIXED_BYTES)
     throw new RangeError(`${losses.length} losses are too many for ${OWED_NAME}`)
   const bytes = Buffer.alloc(SLOT_BYTES)
@@ -98,6 +101,17 @@ const encode = (losses: readonly Loss[], generation: number): Buffer => {
   text.copy(bytes, FIXED_BYTES)
   bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4)
   return bytes
+}
+
+/** One for each stretch of losses with the same reason. */
+const joined = (losses: readonly Loss[]): Loss[] => {
+  const all: Loss[] = []
+  for (const { first, last, count, reason } of losses) {
+    const before = all.at(-1)
+    if (before === undefined || before.reason !== reason) all.push({ first, last, count, reason })
+    else all[all.length - 1] = { first: before.first, last, count: before.count + count, reason }
+  }
+  return all
 }
 
 const decode = (bytes: Buffer): { readonly generation: number; readonly losses: readonly Loss[] } | undefined => {

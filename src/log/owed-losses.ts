@@ -20,8 +20,14 @@ export interface OwedLossesOptions {
 
 export class OwedLosses {
   readonly #options: OwedLossesOptions
-  /** In the file: their marks are on the way. */
+  /** Their marks are on the way. */
   #owed: readonly Loss[] = []
+  /** What of that is in the file. */
+  #saved: readonly Loss[] = []
+  /** The file is written by one at a time. */
+  #saving: Promise<void> = Promise.resolve()
+  /** Up to here, marks became durable. */
+  #markedUpTo: Seq = 0
 
   constructor(options: OwedLossesOptions) {
     this.#options = options
@@ -32,6 +38,7 @@ export class OwedLosses {
     const { file, logger } = this.#options
     try {
       this.#owed = await file.open()
+      this.#saved = this.#owed
       for (const loss of this.#owed) this.#redeem(loss, this.#options.recordLoss(loss))
       return this.#owed
     } catch (error) {
@@ -40,13 +47,31 @@ export class OwedLosses {
     }
   }
 
-  /** Resolves once the loss is durable, as a mark or as one that is owed. */
-  async record(loss: Loss): Promise<void> {
-    const marked = this.#options.recordLoss(loss)
-    if (await this.#isMarked(marked)) return
-    this.#redeem(loss, marked)
-    this.#owed = [...this.#owed, loss]
-    await this.#options.file.write(this.#owed)
+  /** What is lost up to here needs no other mark, whether it could be made durable yet or not. */
+  get markedUpTo(): Seq {
+    return this.#owed.reduce((seq, { last }) => Math.max(seq, last), this.#markedUpTo)
+  }
+
+  /**
+   * Resolves once the loss is durable, as a mark or as one that is owed, and with it everything that is owed. Without a loss,
+   * that is all. When it rejects, the mark may come nevertheless.
+   */
+  async record(loss: Loss | undefined): Promise<void> {
+    if (loss !== undefined) {
+      const marked = this.#options.recordLoss(loss)
+      if (await this.#isMarked(marked)) {
+        this.#markedUpTo = Math.max(this.#markedUpTo, loss.last)
+        return
+      }
+      this.#owed = [...this.#owed, loss]
+      this.#redeem(loss, marked)
+    }
+    await this.#save()
+  }
+
+  /** Resolves when the file is not being written any more; never rejects. */
+  async close(): Promise<void> {
+    await this.#saving.catch(() => undefined)
   }
 
   /** Resolves once the mark is in the log; rejects when the log refuses, and the mark comes later. */
@@ -66,14 +91,39 @@ export class OwedLosses {
   }
 
   #redeem(loss: Loss, marked: Promise<Seq>): void {
-    const { file, logger } = this.#options
+    const { logger } = this.#options
+    const withoutIt = () => {
+      this.#owed = this.#owed.filter((other) => other !== loss)
+    }
     marked
-      .then(() => {
-        this.#owed = this.#owed.filter((other) => other !== loss)
-        return file.write(this.#owed)
-      })
+      .then(
+        () => {
+          withoutIt()
+          this.#markedUpTo = Math.max(this.#markedUpTo, loss.last)
+          return this.#save()
+        },
+        async (error: unknown) => {
+          await this.#saving.catch(() => undefined)
+          // Neither here nor there: what it names is still in the log, and is told of when it goes.
+          if (!this.#saved.includes(loss)) withoutIt()
+          throw error
+        },
+      )
       .catch((error: unknown) =>
         logger.warn({ error: describe(error) }, 'a loss is still owed; the next start tells of it'),
       )
+  }
+
+  /** Writes the file, unless it says what is owed. */
+  #save(): Promise<void> {
+    this.#saving = this.#saving
+      .catch(() => undefined)
+      .then(async () => {
+        const owed = this.#owed
+        if (owed.length === this.#saved.length && owed.every((loss) => this.#saved.includes(loss))) return
+        await this.#options.file.write(owed)
+        this.#saved = owed
+      })
+    return this.#saving
   }
 }

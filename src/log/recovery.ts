@@ -212,7 +212,9 @@ const repaired = async (
   peeked: Found,
 ): Promise<Found | undefined> => {
   const { facts } = peeked
-  if (peeked.sealedBy !== undefined)
+  // A process that was killed may have sealed the newest one without coming to sync it: what is shown may not be on the disk.
+  const isUnsure = peeked.sealedBy === 'rolled' && until === Number.POSITIVE_INFINITY
+  if (peeked.sealedBy !== undefined && !isUnsure)
     return facts.last < until ? peeked : { ...peeked, facts: { ...facts, last: until - 1 }, uncut: true }
   const file = await SegmentFile.open(options.fileSystem, directory, first)
   if (file === undefined) return undefined

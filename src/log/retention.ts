@@ -35,6 +35,8 @@ export interface RetentionLimits {
   readonly whenFull: 'dropOldest' | 'refuse'
   /** How much is lacking of the free space that the disk should have. */
   readonly lackingBytes?: number
+  /** There are neighbours that can become one: the number of segments calls for that first. */
+  readonly mergeable?: boolean
   /** `keep` policies: segments are thinned from so many bytes on. */
   readonly thin?: { readonly key: number; readonly aboveBytes: number }
 }
@@ -67,8 +69,9 @@ export const decideRetention = (
   let bytes = totalBytes(segments)
   const remove: SegmentFacts[] = []
   let full = false
+  const maxSegments = limits.mergeable === true ? 2 * MAX_SEGMENTS : MAX_SEGMENTS
   for (const [index, segment] of segments.entries()) {
-    const over = bytes > limits.bytes || segments.length - index > MAX_SEGMENTS
+    const over = bytes > limits.bytes || segments.length - index > maxSegments
     if (!over && (ages[index] ?? 0) <= limits.maxAgeMs) break
     if (segment.last > settled && limits.whenFull === 'refuse') {
       full = bytes > limits.bytes
@@ -118,6 +121,8 @@ const segmentAges = (segments: readonly SegmentFacts[], now: Moment): number[] =
   for (const { bootId, createdMonotonicMs, endedMonotonicMs } of [...segments].reverse()) {
     age += elapsedMs({ bootId, monotonicMs: endedMonotonicMs }, later)
     ages.push(age)
+    // Of one whose header is destroyed it is not known when it began.
+    if (bootId === '') continue
     age += Math.max(0, endedMonotonicMs - createdMonotonicMs)
     later = { bootId, monotonicMs: createdMonotonicMs }
   }

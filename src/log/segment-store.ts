@@ -64,17 +64,19 @@ export class SegmentStore {
     const path = join(this.#log, segmentName(first))
     const header = this.#header(first)
     const file = await this.#newFile(path + NEW_SUFFIX)
+    let named = path + NEW_SUFFIX
     try {
       const bytes = encodeSegmentHeader(header)
       await writeFully(file.handle, bytes, 0, bytes.length, 0)
       onWritten(bytes.length)
       await file.handle.sync()
       await fileSystem.rename(path + NEW_SUFFIX, path)
+      named = path
       await fileSystem.syncDirectory(this.#log)
     } catch (error) {
       await file.handle.close().catch(() => undefined)
-      // Whatever stays behind is removed at the next open.
-      await fileSystem.unlink(path + NEW_SUFFIX).catch(() => undefined)
+      // Whatever stays behind is removed at the next open; a name must not, since nobody knows that nothing is behind it.
+      await fileSystem.unlink(named).catch(() => undefined)
       throw error
     }
     return new ActiveSegment({

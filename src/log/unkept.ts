@@ -65,15 +65,25 @@ export class Unkept {
     this.#options = options
   }
 
-  /** Takes over what the file says. Without the file, nothing can be reserved until it can be made. */
-  async open(): Promise<void> {
+  /**
+   * Takes over what the file says, with the stretches behind the log: their marks are still to come. Without the file, nothing
+   * can be reserved until it can be made.
+   */
+  async open(last: Seq): Promise<void> {
     const { file, logger, queue } = this.#options
     try {
-      this.#reserved = await file.open(queue.nextSeq - 1)
+      const { upTo, stretches } = await file.open(queue.nextSeq - 1)
+      this.#reserved = upTo
+      this.#told = stretches.filter(({ first }) => first > last)
     } catch (error) {
       this.#failed = true
       logger.warn({ error: describe(error) }, 'seqs cannot be reserved: on a full disk, what is not kept is not shown')
     }
+  }
+
+  /** The mark of a stretch of an earlier run is durable. */
+  redeemed({ first, last }: Pick<Stretch, 'first' | 'last'>): void {
+    this.#told = this.#told.filter((told) => told.first !== first || told.last !== last)
   }
 
   /** The disk takes nothing. */

@@ -5,8 +5,9 @@
 import { join } from 'node:path'
 import type { Seq } from '../core/contract.ts'
 import { describe } from '../core/errors.ts'
+import type { Range } from '../core/log-contract.ts'
 import { Keep } from './keep.ts'
-import { MAX_COMMIT_BYTES } from './limits.ts'
+import { MAX_COMMIT_BYTES, MAX_SEGMENTS } from './limits.ts'
 import type { LogOptions } from './log-options.ts'
 import { blockBytesFor } from './log-options.ts'
 import { countLoss, topicsLoss } from './loss-count.ts'
@@ -42,6 +43,8 @@ export interface UpkeepOptions extends LogOptions {
   /** What the segment that is written to takes on the disk. */
   readonly activeBytes: () => number
   readonly recordLoss: (loss: Loss) => Promise<Seq>
+  /** Seqs that are destroyed, which is told of apart. */
+  readonly destroyed: () => Promise<readonly Range[]>
   /** The log takes nothing now. */
   readonly refusing: () => boolean
   readonly onWritten: (bytes: number) => void
@@ -105,6 +108,7 @@ export class Upkeep {
     this.#abort.abort(new Error('the log closes'))
     clearInterval(this.#timer)
     await this.#tending
+    await this.#owed.close()
   }
 
   /** Takes over a segment that takes no more. */
@@ -184,7 +188,7 @@ export class Upkeep {
 
   /** One thing that is to be done; false when there is nothing. */
   async #step(): Promise<boolean> {
-    const { clock, store, segmentBytes, refusing, onRemoved } = this.#options
+    const { clock, store, refusing, onRemoved } = this.#options
     // What sinks settled before the start would otherwise be marked as lost.
     if (!this.#heard && clock.monotonicMs() < this.#settledDueMs) return false
     if (this.#lackingBytes() > 0 && store.spareBytes > 0) {
@@ -203,10 +207,14 @@ export class Upkeep {
       await this.#thin([thin])
       return true
     }
-    const group = segmentsToMerge(this.#segments, segmentBytes, ({ first }) => !this.#unfit.has(first))
+    const group = this.#toMerge()
     if (group === undefined) return false
     await this.#thin(group)
     return true
+  }
+
+  #toMerge(): readonly SegmentFacts[] | undefined {
+    return segmentsToMerge(this.#segments, this.#options.segmentBytes, ({ first }) => !this.#unfit.has(first))
   }
 
   async #remove(segments: readonly SegmentFacts[]): Promise<void> {
@@ -217,9 +225,10 @@ export class Upkeep {
     // What every sink has had goes first: should the mark have to wait, there is room already.
     for (const segment of segments.filter(({ last }) => last <= told)) await this.#drop(segment, asSpare)
     const rest = segments.filter(({ last }) => last > told)
-    const loss = await countLoss(this.#sources(rest), rest, told)
+    const destroyed = await this.#options.destroyed()
+    const loss = await countLoss({ ...this.#sources(rest), destroyed }, rest, Math.max(told, this.#owed.markedUpTo))
     // On the disk before the first file goes: nothing is lost without a record.
-    if (loss !== undefined) await this.#owed.record({ ...loss, reason: 'retention' })
+    if (rest.length > 0) await this.#owed.record(loss && { ...loss, reason: 'retention' })
     this.#toldUpTo = Math.max(this.#toldUpTo, rest.at(-1)?.last ?? 0)
     for (const segment of rest) await this.#drop(segment, asSpare)
     onRemoved()
@@ -323,7 +332,9 @@ export class Upkeep {
     const bytes = Math.max(0, maxBytes - active - store.spareBytes - rewriting)
     const aboveBytes = bytes - Math.max(bytes * THIN_AHEAD_SHARE, segmentBytes * THIN_AHEAD_SEGMENTS)
     const thin = this.#keep.key === 0 ? {} : { thin: { key: this.#keep.key, aboveBytes } }
-    const limits = { bytes, maxAgeMs, whenFull, lackingBytes: this.#lackingBytes(), ...thin }
+    // For their number segments go only where merging does not help, or does not come to it.
+    const mergeable = this.#segments.length > MAX_SEGMENTS && this.#toMerge() !== undefined
+    const limits = { bytes, maxAgeMs, whenFull, lackingBytes: this.#lackingBytes(), mergeable, ...thin }
     const now = { bootId: clock.bootId, monotonicMs: clock.monotonicMs() }
     const decision = decideRetention(this.#segments, limits, this.#settled, now)
     if (activeBytes() > 0) return decision

@@ -30,12 +30,13 @@ export class Explanations {
 
   /** True when the mark explains every seq in its range. */
   add(mark: DeliveredMark): boolean {
-    this.#countOnce(mark)
+    const isKnown = this.#countOnce(mark)
     if (mark.last < mark.first) return false
     if (!PARTIAL_REASONS.has(mark.reason) || mark.count > mark.last - mark.first) {
       this.#explain(mark)
       return true
     }
+    if (isKnown) return false
     this.#partial.push(mark)
     if (this.#partial.length > MAX_PARTIAL) {
       const oldest = this.#partial.shift()
@@ -53,14 +54,19 @@ export class Explanations {
     const told = arrived.copy()
     for (const [reason, ranges] of this.#whole)
       for (const { first, last } of ranges.ranges) count(reason, told.add(first, last))
-    // Those that end first have the fewest holes to choose from.
-    for (const mark of this.#partial.toSorted((left, right) => left.last - right.last || left.first - right.first)) {
-      let left = mark.count
-      for (const hole of accounted.holes(mark.first, mark.last)) {
+    // What sinks met, exact where they met it; a mark of the log about the same explains nothing further, nor does a sink again.
+    const met = new Map<string, RangeSet>()
+    for (const mark of this.#partial.toSorted(byExactness)) {
+      const { first, last, reason } = mark
+      const known = met.get(reason) ?? new RangeSet()
+      if (mark.seq === undefined) met.set(reason, known)
+      let left = mark.count - countWithin(known, first, last)
+      for (const hole of accounted.holes(first, last)) {
         if (left <= 0) break
-        const last = Math.min(hole.last, hole.first + left - 1)
-        count(mark.reason, accounted.add(hole.first, last))
-        left -= last - hole.first + 1
+        const end = Math.min(hole.last, hole.first + left - 1)
+        count(reason, accounted.add(hole.first, end))
+        if (mark.seq === undefined) known.add(hole.first, end)
+        left -= end - hole.first + 1
       }
     }
     return explained
@@ -76,8 +82,10 @@ export class Explanations {
     ranges.add(first, last)
   }
 
-  #countOnce({ seq, count, reason, devices }: DeliveredMark): void {
-    if (seq === undefined || this.#known.has(seq)) return
+  /** True when the mark is one of the log's that was counted before. */
+  #countOnce({ seq, count, reason, devices }: DeliveredMark): boolean {
+    if (seq === undefined) return false
+    if (this.#known.has(seq)) return true
     if (this.#known.size >= MAX_KNOWN_MARKS) this.#known.clear()
     this.#known.add(seq)
     if (count > 0 && (this.lost.has(reason) || this.lost.size < MAX_REASONS))
@@ -85,5 +93,16 @@ export class Explanations {
     for (const [device, messages] of Object.entries(devices ?? {}))
       if (this.lostDevices.has(device) || this.lostDevices.size < MAX_DEVICES)
         this.lostDevices.set(device, (this.lostDevices.get(device) ?? 0) + messages)
+    return false
   }
+}
+
+/** What sinks met before the log's marks; then those that end first, which have the fewest holes to choose from. */
+const byExactness = (left: DeliveredMark, right: DeliveredMark): number =>
+  Number(left.seq !== undefined) - Number(right.seq !== undefined) || left.last - right.last || left.first - right.first
+
+const countWithin = (ranges: RangeSet, first: Seq, last: Seq): number => {
+  let count = last - first + 1
+  for (const hole of ranges.holes(first, last)) count -= hole.last - hole.first + 1
+  return count
 }

@@ -140,6 +140,7 @@ const Losses = ({ marks }: { readonly marks: readonly LossMark[] }) => {
       {newest.reverse().map((mark) => (
         <li key={`${mark.time} ${mark.first} ${mark.reason}`} class="note" title={titleText(mark.detail ?? '')}>
           {countOf(mark.count, 'message')} lost ({mark.reason}) <Moment timeMs={mark.time} />
+          {mark.timeQuality === 'unsynced' && ' by an unset clock'}
           {lossNames(mark)}
         </li>
       ))}

@@ -4,8 +4,10 @@ import { test } from 'tap'
 import { verb } from '../../src/cli/log.ts'
 import { runVerb } from '../../src/cli/verb.ts'
 import { capturedIo } from '../support/captured-io.ts'
+import { settableClock } from '../support/clock.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { appendAll, message, openTestLog, texts } from '../support/durable-log.ts'
+import { until } from '../support/until.ts'
 
 const log = async (...args: readonly string[]) => {
   const io = capturedIo()
@@ -52,6 +54,33 @@ test('info shows what the log holds, while it is being written', async (t) => {
     oldest: { seq: 1, time: '2026-11-20T10:00:00.000Z' },
   })
   t.strictSame(await stateOf(directory), before, 'nothing was changed')
+})
+
+test('info says which times are from before the clock was set, and gives the right ones once they are known', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const right = Date.UTC(2026, 10, 20, 10)
+  const clock = settableClock({ synced: false, wallMs: 5_000, monotonicMs: 5_000 })
+  const open = await openTestLog(t, directory, { clock })
+  await appendAll(open, ['1', '2'])
+  await open.recordLoss({ first: 1, last: 2, count: 2, reason: 'rejected' })
+  t.match(await log('info', '--data', directory), {
+    out: /1 to 2 +2 +rejected +1970-01-01T00:00:05.000Z \(unsynced\)[\s\S]*seg +1 to 3 .*Z +1970-.*Z \(unsynced\)$/m,
+  })
+  clock.advance(1_000)
+  clock.set(right)
+  clock.syncs()
+  const offsetMs = right - 6_000
+  await open.recordClock({ reason: 'set', bootId: clock.bootId, monotonicMs: 6_000, offsetMs, time: right })
+  const corrected =
+    /rejected +2026-11-20T09:59:59.000Z \(corrected\)[\s\S]*2026-11-20T09:59:59.000Z +2026-11-20T10:00:00.000Z \(corrected\)$/m
+  for (const state of ['open', 'sealed']) {
+    // The index that others find it by is written behind the mark.
+    await until(`it is corrected while ${state}`, async () =>
+      corrected.test((await log('info', '--data', directory)).out),
+    )
+    t.equal((await log('verify', '--data', directory)).code, 0, state)
+    await open.close()
+  }
 })
 
 test('topics and segments are counted from sealed and open segments alike', async (t) => {

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { PROGRAM, plainEnvironment, prepareGateway } from '../support/gateway.ts'
@@ -58,6 +58,39 @@ test('a reader that goes away ends the program quietly', async (t) => {
   child.stdout.destroy()
   t.equal((await end).code, 0)
   t.equal(err(), '')
+})
+
+/** With a standard output that takes nothing, as on a full disk. */
+const startFull = (...args: readonly string[]) => {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: plainEnvironment(),
+    stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+  })
+  let err = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  return { child, err: () => err, end: once(child, 'close').then(([code]) => ({ code: code as number | null, err })) }
+}
+
+test('output that a full disk does not take is a failure in one line', async (t) => {
+  t.match(await startFull('devices', 'list').end, {
+    code: 1,
+    err: /^tidegate: the output cannot be written: ENOSPC[^\n]*\n$/,
+  })
+})
+
+test('a gateway whose output goes to a full disk goes on', needs('mosquitto-clients'), async (t) => {
+  const gateway = await prepareGateway(t, {})
+  await gateway.writeConfig()
+  const { child, err, end } = startFull('run', '--config', gateway.configFile)
+  t.teardown(() => child.kill('SIGKILL'))
+  const port = await until('the broker listens', () => /"address":"127.0.0.1:(\d+)","msg":"mqtt/.exec(err())?.[1])
+  t.ok(Number(port) > 0)
+  const publish = spawn('mosquitto_pub', ['-p', port, '-q', '1', '-t', 'a', '-m', '1'])
+  t.strictSame(await once(publish, 'close'), [0, null])
+  child.kill('SIGTERM')
+  t.match(await end, { code: 0 })
 })
 
 test('a signal ends a verb that waits with exit code 0', async (t) => {

@@ -124,3 +124,9 @@ test('with a clock that is set nothing waits', async (t) => {
   t.equal(hold.told(status).state, 'ok')
   t.strictSame(logger.lines, [])
 })
+
+test('a gap that reaches over what waits is told up to there, and from there on later', async (t) => {
+  const thinned = { first: 1, last: 9, reason: 'thinned', partial: true } as const
+  const { reader } = held([entry(5, 'unsynced'), entry(9, 'unsynced')], [thinned])
+  t.match(await reader.read(0, LIMIT), { entries: [], gaps: [{ ...thinned, last: 4 }], next: 4 })
+})

@@ -4,6 +4,7 @@ import type { Log } from '../../src/core/log-contract.ts'
 import { MAX_SHOWN_LOSSES } from '../../src/core/loss.ts'
 import { nodeFileSystem } from '../../src/log/file-system.ts'
 import { scanLosses } from '../../src/log/loss-scan.ts'
+import { settableClock } from '../support/clock.ts'
 import { rememberingMeter } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { appendAll, openTestLog, texts } from '../support/durable-log.ts'
@@ -73,15 +74,17 @@ test('the search reads only where marks are, newest segment first, and stops at 
   const options = { fileSystem: counting, directory: join(directory, 'log'), segments: segments as never, last: 6_003 }
   const found: number[] = []
   const { signal } = new AbortController()
-  const all = await scanLosses({ ...options, maxBytes: 10 ** 9, signal }, (marks) =>
-    found.push(...marks.map(({ first }) => first)),
+  const all = await scanLosses({ ...options, maxBytes: 10 ** 9, signal }, (losses) =>
+    found.push(...losses.map(({ mark }) => mark.first)),
   )
   t.ok(all)
   t.strictSame(found, [3, 2, 1])
   t.ok(bytes < 3 * 150_000, `${bytes} of ${3 * 400_000} bytes`)
   found.length = 0
   t.notOk(
-    await scanLosses({ ...options, maxBytes: 1, signal }, (marks) => found.push(...marks.map(({ first }) => first))),
+    await scanLosses({ ...options, maxBytes: 1, signal }, (losses) =>
+      found.push(...losses.map(({ mark }) => mark.first)),
+    ),
   )
   t.strictSame(found, [3], 'one segment is looked at, whatever the bound')
 })
@@ -93,4 +96,26 @@ test('a log that is closed at once ends the search', async (t) => {
   await log.close()
   await (await openTestLog(t, directory)).close()
   t.pass('it is closed')
+})
+
+test('a loss from before the clock was set is shown as such, and with its right time once that is known', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const right = Date.UTC(2026, 10, 20, 10)
+  const clock = settableClock({ synced: false, wallMs: 5_000, monotonicMs: 5_000 })
+  const log = await openTestLog(t, directory, { clock })
+  await lose(log, 1, 3)
+  t.match(log.info().losses, [{ time: 5_000, timeQuality: 'unsynced' }])
+  clock.advance(1_000)
+  clock.set(right)
+  clock.syncs()
+  const offsetMs = right - 6_000
+  await log.recordClock({ reason: 'set', bootId: clock.bootId, monotonicMs: 6_000, offsetMs, time: right })
+  const corrected = { first: 1, time: right - 1_000, timeQuality: 'corrected' }
+  t.match(log.info().losses, [corrected])
+  await lose(log, 11, 1)
+  t.equal(log.info().losses[1]?.timeQuality, undefined)
+  await log.close()
+  const again = await openTestLog(t, directory, { clock })
+  await until('they are found', () => again.info().losses.length === 2)
+  t.match(again.info().losses, [corrected, { first: 11, time: right }])
 })

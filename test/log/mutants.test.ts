@@ -6,7 +6,7 @@ import zlib from 'node:zlib'
 import type { Plugin } from 'esbuild'
 import { build } from 'esbuild'
 import fc from 'fast-check'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { openCursor } from '../../src/log/cursor.ts'
 import type { FileHandle, FileSystem } from '../../src/log/file-system.ts'
 import type * as LogModule from '../../src/log/log.ts'
@@ -27,6 +27,8 @@ import {
 // must say is part of the test: a mutant that is found by accident proves nothing.
 
 /** As many histories as a run of the simulation plays by default, at most. */
+t.setTimeout(240_000)
+
 const RUNS = 1_000
 const LOG = fileURLToPath(new URL('../../src/log/', import.meta.url))
 const LOST = /was durable/

@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
@@ -427,4 +427,25 @@ test('what is remembered of segments is bounded, however many and whatever topic
   }
   t.equal(catalog.card(1, 101), undefined, 'the oldest were forgotten')
   t.ok(catalog.card(299_901, 300_001))
+})
+
+test('a hole in the middle of a recovered segment is told to a query that finds nothing there', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const log = await openTestLog(t, directory)
+  for (let round = 0; round < 3; round++)
+    await Promise.all([1, 2].map((text) => log.deliver(message(`${text}`, 'one'))))
+  const killed = await killedNow(directory)
+  t.teardown(() => rm(killed, { recursive: true, force: true }))
+  const path = join(killed, 'log', '0000000000000001.seg')
+  const bytes = await readFile(path)
+  const second = bytes.indexOf('TGbk', bytes.indexOf('TGbk', 1_024) + 1)
+  bytes[second + 60] = (bytes[second + 60] ?? 0) ^ 1
+  await writeFile(path, bytes)
+  const again = await openTestLog(t, killed)
+  const { entries, gaps } = await readQuery(again.reader(), topic('other'))
+  t.strictSame(entries, [])
+  t.match(gaps, [
+    { first: 3, last: 4, reason: 'corrupt' },
+    { first: 7, reason: 'unclean-stop' },
+  ])
 })

@@ -218,6 +218,29 @@ test('a log that closes on a full disk leaves the count for the next start', asy
   t.ok((await again.deliver(message('new'))) > kept + 10)
 })
 
+test('starts that are killed on a disk that is still full forget no count of an earlier one', async (t) => {
+  let directory = await temporaryDirectory(t)
+  const disk = faultyDisk()
+  const log = await openTestLog(t, directory, { fileSystem: disk })
+  fill(disk)
+  await crowd(log)
+  for (let n = 0; n < 7; n++) log.append(unacknowledged(`${n}`))
+  await log.close()
+  for (let start = 0; start < 2; start++) {
+    const full = faultyDisk()
+    fill(full)
+    const starting = await openTestLog(t, directory, { fileSystem: full })
+    await until('it refuses', () => starting.info().state === 'refusing')
+    directory = await killedNow(directory)
+  }
+  const again = await openTestLog(t, directory)
+  await again.deliver(message('next'))
+  const marks = lossMarks((await readAll(again.reader())).entries) as { count: number; reason: string }[]
+  const refused = marks.filter(({ reason }) => reason === 'refused')
+  t.equal(refused.length, 1)
+  t.ok((refused[0]?.count ?? 0) >= 7)
+})
+
 test('reserving goes on ahead of the seqs that are given', async (t) => {
   const directory = await temporaryDirectory(t)
   const disk = faultyDisk()

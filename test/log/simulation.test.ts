@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { test } from 'tap'
+import t, { test } from 'tap'
 import { play } from '../support/log-model-run.ts'
 import { crashHistories, faultHistories, unreadableHistories } from '../support/log-model-steps.ts'
 
@@ -7,6 +7,8 @@ import { crashHistories, faultHistories, unreadableHistories } from '../support/
 // was killed, cut or torn in between. A failure prints the shortest history that was found, its seed and its path:
 //   TIDEGATE_SEED=… TIDEGATE_PATH=… npx tap test/log/simulation.test.ts --grep='/part of the title/'
 // plays exactly that one again. TIDEGATE_RUNS sets the number of histories of each test.
+
+t.setTimeout(process.env['TIDEGATE_LONG'] === '1' ? 7_200_000 : 240_000)
 
 const seed = Number(process.env['TIDEGATE_SEED'] ?? Math.trunc(Math.random() * 2 ** 31))
 const path = process.env['TIDEGATE_PATH']
@@ -26,7 +28,7 @@ for (const [title, histories, share] of [
   ],
   ['a disk that cannot be read at times costs nothing that is not told', unreadableHistories, 25],
 ] as const)
-  test(title, { timeout: 3_600_000 }, async (t) => {
+  test(title, async (t) => {
     const sums = { histories: 0, calls: 0, crashes: 0, promised: 0, refusals: 0, refusedStarts: 0 }
     const property = fc.asyncProperty(histories, async (history) => {
       const outcome = await play(history)

@@ -1,10 +1,14 @@
-import { readdir, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { test } from 'tap'
 import type { LossMark } from '../../src/core/contract.ts'
 import type { Log } from '../../src/core/log-contract.ts'
-import { turnableClock } from '../support/context.ts'
+import { nodeFileSystem } from '../../src/log/file-system.ts'
+import { MAX_SEGMENTS } from '../../src/log/limits.ts'
+import type { UpkeepOptions } from '../../src/log/upkeep.ts'
+import { Upkeep } from '../../src/log/upkeep.ts'
+import { rememberingLogger, turnableClock } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { appendAll, killedNow, lossMarks, message, openTestLog, readAll, texts } from '../support/durable-log.ts'
 import { smallDisk } from '../support/small-disk.ts'
@@ -124,6 +128,71 @@ test('a stop between a mark and the removal does not make the next start tell of
   t.equal(new Set(seqs).size, seqs.length, 'no seq is told of twice')
 })
 
+test('a loss for which there is neither a mark nor a place in the file is told once, however often it is tried', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const before = await openTestLog(t, directory, ROOMY)
+  const sent = await fill(before, 20)
+  await before.close()
+  let full = true
+  const gated = watchedDisk(() => undefined)
+  let tries = 0
+  const sick: typeof gated = {
+    ...gated,
+    open: async (path, mode) => {
+      if (path.endsWith('/owed')) tries++
+      if (full && /\.new$|\/owed$/.test(path)) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
+      return gated.open(path, mode)
+    },
+    freeBytes: async (path) => {
+      tries++
+      return gated.freeBytes(path)
+    },
+  }
+  const log = await openTestLog(t, directory, { ...TIGHT, fileSystem: sick })
+  for (let look = 1; look <= 6; look++) {
+    const seen = tries
+    log.settledUpTo(look % 2)
+    await until('it has looked', () => tries > seen && (log.info().lost['retention'] ?? 0) > 0)
+  }
+  t.equal(log.info().first, 1, 'nothing has gone')
+  t.ok((log.info().lost['retention'] ?? 0) <= sent.length, `${log.info().lost['retention']} of ${sent.length} are lost`)
+  full = false
+  await log.deliver(message('after'))
+  await until('the log is within its bounds', () => log.info().bytes <= TIGHT.maxBytes)
+  const marks = (await marksOf(log)).filter(({ reason }) => reason === 'retention')
+  for (const [index, { first }] of marks.entries())
+    t.ok(first > (marks[index - 1]?.last ?? 0), 'no seq is told of twice')
+  t.equal(marks[0]?.first, 2)
+  t.ok((marks.at(-1)?.last ?? 0) < log.info().first)
+})
+
+test('after many short runs neighbours are merged before the oldest go for their number', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const calls: string[] = []
+  const clock = turnableClock()
+  const bootId = 'now'
+  const segments = Array.from({ length: MAX_SEGMENTS + 10 }, (_, index) => ({
+    ...{ first: index + 1, last: index + 1, messages: 1, bytes: 300, bootId, synced: true },
+    ...{ createdMs: 0, createdMonotonicMs: 0, endedMs: 0, endedMonotonicMs: 0 },
+  }))
+  const store = {
+    spareBytes: 0,
+    replace: async () => {
+      calls.push('merge')
+      throw new Error('enough')
+    },
+    remove: async (first: number) => void calls.push(`remove ${first}`),
+  }
+  const upkeep = new Upkeep({
+    ...{ directory, fileSystem: nodeFileSystem(), clock, logger: rememberingLogger(), segments, store },
+    ...{ maxBytes: 2 ** 30, maxAgeMs: 1e12, minFreeBytes: 0, whenFull: 'dropOldest', segmentBytes: SEGMENT },
+    ...{ activeBytes: () => SEGMENT, recordLoss: async () => 1, refusing: () => false },
+    ...{ onWritten: () => undefined, onRemoved: () => undefined },
+  } as unknown as UpkeepOptions)
+  await upkeep.tend()
+  t.strictSame(calls, ['merge'])
+})
+
 test('for free space settled segments go, until there is enough, and what a sink wants stays', async (t) => {
   const directory = await temporaryDirectory(t)
   const disk = smallDisk(60 * SEGMENT)
@@ -232,6 +301,27 @@ test('what is lost is counted by topic, exactly, also of a segment that is settl
   }
   t.strictSame(told, lost)
   t.equal(count, lost.rare + lost.often)
+})
+
+test('what is told of as destroyed is not told of again when its segment goes', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const log = await openTestLog(t, directory, TIGHT)
+  log.settledUpTo(0)
+  let sent = (await fill(log, 3)).length
+  const file = await open(join(directory, 'log', '0000000000000001.seg'), 'r+')
+  await file.write(Buffer.from('flipped'), 0, 7, 20_000)
+  await file.close()
+  const corrupt = await until('the damage is told of', async () => {
+    await readAll(log.reader(), 0, 1_000)
+    return log.info().lost['corrupt']
+  })
+  t.ok(corrupt < 240)
+  sent += (await fill(log, 8, 10_000)).length
+  await until('marks count what is missing, each message once', async () => {
+    const { texts: left } = await readAll(log.reader(), 0, 1_000)
+    const { lost, first } = log.info()
+    return first > 1 && (lost['retention'] ?? 0) + corrupt === sent - left.length
+  })
 })
 
 test('whatever comes in, the log comes to rest within maxBytes', async (t) => {

@@ -4,6 +4,8 @@
 import type { Entry, Gap, LossMark, Message, Seq } from '../../src/core/contract.ts'
 import type { LogReader, ReadLimit } from '../../src/core/log-contract.ts'
 
+import { MIN_LEAP } from '../../src/log/limits.ts'
+
 export class Violation extends Error {}
 
 const violated = (what: string): never => {
@@ -37,8 +39,9 @@ export class LogModel {
   /** Everything up to here was said to be settled. */
   settled: Seq = 0
   /** No seq up to here may be given again. */
-  given: Seq = 0
-  #newest: Seq = 0
+  #given: Seq = 0
+  /** The newest seq that was seen. */
+  newest: Seq = 0
   /** Damage was done on purpose: what it destroyed may be a gap of reason corrupt. */
   readonly destroyed: Range[] = []
   /** The disk failed, or was full. */
@@ -62,6 +65,13 @@ export class LogModel {
   acknowledged(message: Message, seq: Seq): void {
     this.#names(seq, nameOf(message), 'acknowledged')
     this.#promised.set(seq, 'message')
+  }
+
+  /** The seq is one that no run before may have given. */
+  isNew(seq: Seq): void {
+    // A start that could not write at all went as far as that into the unknown, and nobody knows where.
+    if (seq <= this.#given && this.#given - seq < MIN_LEAP)
+      violated(`seq ${seq} is given again: ${this.#given} was given before`)
   }
 
   /** The log said to its listeners that this is durable. */
@@ -91,12 +101,12 @@ export class LogModel {
 
   #remember(seq: Seq, name: string): void {
     this.#seen.set(seq, name)
-    this.#newest = Math.max(this.#newest, seq)
+    this.newest = Math.max(this.newest, seq)
   }
 
   /** A run ends: neither what was seen, nor the `beyond` seqs behind the durable one may be given again. */
   ends(durable: Seq, beyond: number): void {
-    this.given = Math.max(this.given, this.#newest, durable + beyond)
+    this.#given = Math.max(this.#given, this.newest, durable + beyond)
   }
 
   #mark({ first, last, reason }: LossMark): void {
@@ -132,7 +142,12 @@ export class LogModel {
     const now = durable()
     if (Number.isFinite(now) && (after < Math.max(from, before) || after > Math.max(from, now)))
       violated(`reading from ${from} ends at ${after}; durable was ${before} and is ${now}`)
-    for (const entry of found) this.#saw(entry, 'read')
+    for (const entry of found) {
+      this.#saw(entry, 'read')
+      // What the log serves as durable must stay, whether anybody was promised it or not; on a disk on which recovery cannot
+      // write the last segment anew, only what was promised.
+      if (!this.faulty && Number.isFinite(before) && entry.seq <= before) this.#promised.set(entry.seq, entry.kind)
+    }
     this.#checkPromises(new Set(found.map(({ seq }) => seq)), gaps, from, after)
     return found
   }

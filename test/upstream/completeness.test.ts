@@ -19,10 +19,10 @@ const readings = (
   ...more,
 })
 
-const loss = (first: number, last: number, reason = 'retention'): Delivered => ({
+const loss = (first: number, last: number, reason = 'retention', count = last - first + 1): Delivered => ({
   kind: 'loss',
   gateway: 'g',
-  marks: [{ first, last, count: last - first + 1, reason }],
+  marks: [{ first, last, count, reason }],
 })
 
 const reportOf = (...delivered: Delivered[]) => {
@@ -102,6 +102,21 @@ test('overlapping marks, and the same mark again, explain and count once', async
     reportText(report),
     /explained by loss marks: retention 9, mark 2\n {2}messages lost, as the gateway's log says: retention 9, corrupt 2\n {2}of these devices: a 11/,
   )
+})
+
+test('a mark about part of a range that comes again explains no second hole', async (t) => {
+  const rejected = mark(2, 8, 3, 'rejected', 9)
+  const note = loss(2, 8, 'thinned', 3)
+  for (const [name, again] of [
+    ['of the log', [rejected, rejected]],
+    ['of a sink', [note, note]],
+    ['of a sink and of the log', [note, mark(2, 8, 3, 'thinned', 9)]],
+  ] as const)
+    t.match(
+      reportOf(readings([1, 3, 4, 9]), ...again),
+      { complete: false, gateways: [{ missing: 2, gaps: [{ first: 7, last: 8 }] }] },
+      name,
+    )
 })
 
 test('a mark about seqs from before the receiver listened opens no hole', async (t) => {
