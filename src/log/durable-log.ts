@@ -23,7 +23,9 @@ import { openReader } from './reader.ts'
 import type { Recovered } from './recovery.ts'
 import { factsOf } from './recovery.ts'
 import type { SegmentFacts } from './retention.ts'
+import { SEGMENT_HEADER_BYTES } from './segment-header.ts'
 import { SegmentStore } from './segment-store.ts'
+import { emptySummary } from './summary.ts'
 import { Undurable } from './undurable.ts'
 import { Unkept } from './unkept.ts'
 import { Upkeep } from './upkeep.ts'
@@ -54,7 +56,7 @@ export class DurableLog implements Log {
   readonly #upkeep: Upkeep
   readonly #recovered: Recovered
   readonly #listeners = new Set<(entries: readonly Entry[]) => void>()
-  /** A segment that was given up before it held anything. */
+  /** A segment that never held anything, whose name the next one may take. */
   #empty: SegmentFacts | undefined
   #closing: Promise<void> | undefined
   #messagesAppended = 0
@@ -342,18 +344,28 @@ export class DurableLog implements Log {
   }
 
   async #createSegment(first: Seq): Promise<ActiveSegment> {
+    const replaced = this.#upkeep.segments.find((segment) => segment.first === first)
     if (!this.#upkeep.admit(first)) {
       const { maxBytes } = this.#options
       throw new TidegateError('TG_LOG_WRITE', `log.maxBytes (${maxBytes}) is reached, and log.whenFull is refuse`)
     }
+    this.#empty ??= replaced
     // Its name stays: retention must know it, or what it takes behind it would seem to have been here.
     if (this.#empty !== undefined && this.#empty.first < first) {
       this.#upkeep.add(this.#empty)
       this.#empty = undefined
     }
-    const segment = await this.#store.create(first)
-    this.#empty = undefined
-    return segment
+    try {
+      const segment = await this.#store.create(first)
+      this.#empty = undefined
+      return segment
+    } catch (error) {
+      const { leftBehind } = this.#store
+      if (leftBehind === 'nothing') this.#empty = undefined
+      else if (leftBehind !== undefined)
+        this.#empty = factsOf(leftBehind, emptySummary(leftBehind.first), SEGMENT_HEADER_BYTES)
+      throw error
+    }
   }
 
   #wrote(bytes: number): void {

@@ -37,10 +37,12 @@ export class OwedLosses {
   async open(): Promise<readonly Loss[]> {
     const { file, logger } = this.#options
     try {
-      this.#owed = await file.open()
-      this.#saved = this.#owed
-      for (const loss of this.#owed) this.#redeem(loss, this.#options.recordLoss(loss))
-      return this.#owed
+      const saved = await file.open()
+      this.#saved = saved
+      // This run may owe something already.
+      this.#owed = [...saved, ...this.#owed]
+      for (const loss of saved) this.#redeem(loss, this.#options.recordLoss(loss))
+      return saved
     } catch (error) {
       logger.warn({ error: describe(error) }, 'the file of owed losses cannot be used')
       return []

@@ -36,6 +36,8 @@ export interface SegmentStoreOptions {
 }
 
 export class SegmentStore {
+  /** What a create() that failed made of the name: an empty segment, or nothing; undefined when it is as it was. */
+  leftBehind: SegmentHeader | 'nothing' | undefined
   readonly #options: SegmentStoreOptions
   readonly #log: string
   #spareBytes = 0
@@ -54,8 +56,10 @@ export class SegmentStore {
     const { fileSystem } = this.#options
     const path = join(this.#log, SPARE_NAME)
     const size = await fileSystem.size(path)
-    if (this.#isSpareSize(size)) this.#spareBytes = size
-    else await fileSystem.unlink(path)
+    if (!this.#isSpareSize(size)) return fileSystem.unlink(path)
+    // The run that put it here may have failed to make its removal durable: its old name must never come back with new content.
+    await fileSystem.syncDirectory(this.#log)
+    this.#spareBytes = size
   }
 
   /** A new segment under its name, empty and durable. */
@@ -63,6 +67,7 @@ export class SegmentStore {
     const { fileSystem, segmentBytes, onWritten } = this.#options
     const path = join(this.#log, segmentName(first))
     const header = this.#header(first)
+    this.leftBehind = undefined
     const file = await this.#newFile(path + NEW_SUFFIX)
     let named = path + NEW_SUFFIX
     try {
@@ -76,7 +81,11 @@ export class SegmentStore {
     } catch (error) {
       await file.handle.close().catch(() => undefined)
       // Whatever stays behind is removed at the next open; a name must not, since nobody knows that nothing is behind it.
-      await fileSystem.unlink(named).catch(() => undefined)
+      const removed = await fileSystem.unlink(named).then(
+        () => true,
+        () => false,
+      )
+      if (named === path) this.leftBehind = removed ? 'nothing' : header
       throw error
     }
     return new ActiveSegment({

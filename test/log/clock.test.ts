@@ -1,36 +1,21 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'tap'
-import type { ClockMark, Entry } from '../../src/core/contract.ts'
+import type { Entry } from '../../src/core/contract.ts'
 import type { Log } from '../../src/core/log-contract.ts'
 import { nodeFileSystem } from '../../src/log/file-system.ts'
 import { openReader } from '../../src/log/reader.ts'
-import { type SettableClock, settableClock } from '../support/clock.ts'
+import { BOOT_MS, earlyClock, RIGHT, type SettableClock, setMark, settableClock } from '../support/clock.ts'
 import { rememberingLogger } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { appendAll, killedNow, message, openTestLog, readAll } from '../support/durable-log.ts'
 import { until } from '../support/until.ts'
 
-const RIGHT = Date.UTC(2026, 10, 20, 12)
-const BOOT_MS = 20_000
 const OTHER_BOOT = '00000000-0000-4000-8000-000000000002'
-
-/** Ten seconds after boot, in 1970. */
-const earlyClock = (bootId?: string): SettableClock =>
-  settableClock({ synced: false, wallMs: 10_000, monotonicMs: BOOT_MS, ...(bootId === undefined ? {} : { bootId }) })
 
 /** The same boot in a later run. */
 const laterClock = (monotonicMs: number, synced = true): SettableClock =>
   settableClock({ synced, wallMs: synced ? RIGHT + monotonicMs - BOOT_MS : 10_000, monotonicMs })
-
-const setMark = (clock: SettableClock): ClockMark => {
-  const before = clock.wallMs()
-  clock.set(RIGHT + clock.monotonicMs() - BOOT_MS)
-  clock.syncs()
-  const { bootId } = clock
-  const offsetMs = clock.wallMs() - before
-  return { reason: 'set', bootId, monotonicMs: clock.monotonicMs(), offsetMs, time: clock.wallMs() }
-}
 
 /** Another thread or process: it has nothing but the directory. */
 const readOutside = async (directory: string) => {

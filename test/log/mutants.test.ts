@@ -12,7 +12,7 @@ import type { FileHandle, FileSystem } from '../../src/log/file-system.ts'
 import type * as LogModule from '../../src/log/log.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { Violation } from '../support/log-model.ts'
-import type { Parts } from '../support/log-model-run.ts'
+import type { Parts } from '../support/log-model-parts.ts'
 import { play } from '../support/log-model-run.ts'
 import type { History } from '../support/log-model-steps.ts'
 import {

@@ -146,8 +146,11 @@ test('garbage, bytes too many or too few, blocks and files in the wrong place: n
   const segments = [...log.files.keys()].filter((path) => path.endsWith('.seg'))
   t.comment(`seed ${seed}`)
   const property = fc.asyncProperty(place, damage, async (share, how) => {
-    const { files, touched } = damaged(log, pick(segments, share), how)
-    const whole = untouched(log, (path) => touched.includes(path))
+    const path = pick(segments, share)
+    // Without the newest one, nothing tells which seqs it held.
+    fc.pre(how.do !== 'rename' || path !== segments.at(-1))
+    const { files, touched } = damaged(log, path, how)
+    const whole = untouched(log, (one) => touched.includes(one))
     await checkDamaged(log, files, { whole, misplaced: how.do === 'rename' })
   })
   await fc.assert(property, { numRuns: LONG ? 20_000 : 300, seed })

@@ -1,6 +1,6 @@
 // A clock that a test sets, steps and lets run: it stands still in between, wall clock and monotonic clock apart.
 
-import type { Clock } from '../../src/core/contract.ts'
+import type { Clock, ClockMark } from '../../src/core/contract.ts'
 
 export interface SettableClock extends Clock {
   /** Lets both clocks go on. */
@@ -34,4 +34,22 @@ export const settableClock = (start: {
       synced = true
     },
   }
+}
+
+/** When the clock of `earlyClock` is set right away. */
+export const RIGHT = Date.UTC(2026, 10, 20, 12)
+export const BOOT_MS = 20_000
+
+/** Ten seconds after boot, in 1970. */
+export const earlyClock = (bootId?: string): SettableClock =>
+  settableClock({ synced: false, wallMs: 10_000, monotonicMs: BOOT_MS, ...(bootId === undefined ? {} : { bootId }) })
+
+/** Sets the clock, and says so as the gateway does. */
+export const setMark = (clock: SettableClock): ClockMark => {
+  const before = clock.wallMs()
+  clock.set(RIGHT + clock.monotonicMs() - BOOT_MS)
+  clock.syncs()
+  const { bootId } = clock
+  const offsetMs = clock.wallMs() - before
+  return { reason: 'set', bootId, monotonicMs: clock.monotonicMs(), offsetMs, time: clock.wallMs() }
 }

@@ -1,40 +1,26 @@
 // Plays a history on the real log over a simulated disk, beside the model, and checks after each turn of fate that the log
 // keeps what it promised.
 
-import type { Seq } from '../../src/core/contract.ts'
+import type { Entry, Seq } from '../../src/core/contract.ts'
 import { TidegateError } from '../../src/core/errors.ts'
-import type { Log, LogReader } from '../../src/core/log-contract.ts'
+import type { Log, LogReader, ReadLimit } from '../../src/core/log-contract.ts'
 import { openCursor } from '../../src/log/cursor.ts'
 import type { FileSystem } from '../../src/log/file-system.ts'
-import type { LogOptions } from '../../src/log/log.ts'
 import { openLog } from '../../src/log/log.ts'
 import { openReader } from '../../src/log/reader.ts'
 import { rememberingLogger, rememberingMeter } from './context.ts'
 import { LogModel, Violation } from './log-model.ts'
 import { ModelCursor } from './log-model-cursor.ts'
 import { messageOf } from './log-model-message.ts'
+import type { Outcome, Parts } from './log-model-parts.ts'
 import type { History, Setting, Step } from './log-model-steps.ts'
 import { Crashed, SimulatedMachine } from './simulated-disk-machine.ts'
 
-/** The parts that a test of the test breaks. */
-export interface Parts {
-  readonly openLog?: (options: LogOptions) => Promise<Log>
-  readonly openCursor?: typeof openCursor
-  /** Stands between the log and the disk. */
-  readonly between?: (disk: FileSystem) => FileSystem
-}
-
 const DIRECTORY = '/data'
+/** What a keep policy is about, and filters ask for. */
+const KEPT = 'topic/0'
 /** Calls without which there is nothing to open. */
 const READING = ['open', 'read', 'list', 'size', 'makeDirectory'] as const
-
-export interface Outcome {
-  readonly calls: number
-  readonly crashes: number
-  readonly promised: number
-  readonly refusals: number
-  readonly refusedStarts: number
-}
 
 /** Resolves when the log kept every promise; rejects with a Violation, or with whatever the log threw. */
 export const play = async ({ setting, steps }: History, parts: Parts = {}): Promise<Outcome> => {
@@ -195,7 +181,7 @@ class Player {
   }
 
   async #openOnce(): Promise<void> {
-    const { segmentBytes, maxSegments, whenFull, commitDelayMs } = this.#setting
+    const { segmentBytes, maxSegments, whenFull, commitDelayMs, newestKept } = this.#setting
     const logger = rememberingLogger()
     const log = await this.#machine.wait(
       'open',
@@ -213,6 +199,7 @@ class Player {
         maxAgeMs: 30 * 86_400_000,
         minFreeBytes: 0,
         whenFull,
+        ...(newestKept > 0 ? { keep: [{ topic: KEPT, newest: newestKept, perMs: 60_000 }] } : {}),
       }),
     )
     this.#log = log
@@ -325,8 +312,12 @@ class Player {
     const log = this.#open_
     const limit = { entries: 100, bytes: 1_000_000 }
     const reader = log.reader()
-    await this.#check(reader, 0, limit)
+    const found = await this.#check(reader, 0, limit)
     await this.#machine.wait('close the reader', reader.close())
+    const asking = log.reader()
+    const filtering = this.#model.checkFiltered(asking, { topic: KEPT, limit, found })
+    await this.#excused(this.#machine.wait('read with a filter', filtering))
+    await this.#machine.wait('close the reader', asking.close())
     const other = openReader({
       directory: DIRECTORY,
       fileSystem: this.#fileSystem,
@@ -339,14 +330,20 @@ class Player {
   async #check(
     reader: LogReader,
     from: Seq,
-    limit: { readonly entries: number; readonly bytes: number },
+    limit: ReadLimit,
     durable: () => Seq = () => this.#open_.durable,
-  ): Promise<void> {
+  ): Promise<readonly Entry[]> {
+    const reading = this.#model.check(reader, durable, from, limit)
+    return (await this.#excused(this.#machine.wait('read', reading))) ?? []
+  }
+
+  /** A disk that cannot be read is told to the reader, who comes again. */
+  async #excused<T>(reading: Promise<T>): Promise<T | undefined> {
     try {
-      await this.#machine.wait('read', this.#model.check(reader, durable, from, limit))
+      return await reading
     } catch (error) {
-      // A disk that cannot be read is told to the reader, who comes again.
       if (!this.#model.faulty || error instanceof Violation || error instanceof Crashed) throw error
+      return undefined
     }
   }
 

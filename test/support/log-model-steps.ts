@@ -112,6 +112,8 @@ const setting = fc.record({
   commitDelayMs: fc.constantFrom(0, 0, 10),
   order: fc.constantFrom('ordered' as const, 'any' as const),
   shrinks: fc.boolean(),
+  /** Of a topic a minute, where there is no room for all; 0: no policy. */
+  newestKept: fc.constantFrom(0, 0, 1, 3),
   short: fc.constantFrom(0, 0, 0.2),
 })
 

@@ -152,6 +152,32 @@ export class LogModel {
     return found
   }
 
+  /** A filter leaves out what does not match, and nothing else. `found` is what was read without it before. */
+  async checkFiltered(
+    reader: LogReader,
+    { topic, limit, found }: { readonly topic: string; readonly limit: ReadLimit; readonly found: readonly Entry[] },
+  ): Promise<void> {
+    const filter = { channel: (name: string) => name === topic }
+    const seqs = new Set<Seq>()
+    const gaps: Gap[] = []
+    let previous = 0
+    for (let after = 0; ; ) {
+      const result = await reader.read(after, limit, filter)
+      gaps.push(...result.gaps)
+      for (const entry of result.entries) {
+        if (entry.topic !== topic) violated(`seq ${entry.seq} on ${entry.topic} is read where ${topic} was asked for`)
+        if (entry.seq <= previous) violated(`seq ${entry.seq} is read behind ${previous}`)
+        previous = entry.seq
+        this.#saw(entry, 'read')
+        seqs.add(entry.seq)
+      }
+      if (result.next === after) break
+      after = result.next
+    }
+    for (const { seq, topic: name } of found)
+      if (name === topic && !seqs.has(seq) && !covers(gaps, seq)) violated(`seq ${seq} is not found by its topic`)
+  }
+
   /** Entries and gaps cover everything from `after` to `next`, each seq once. */
   #checkOrder(entries: readonly Entry[], gaps: readonly Gap[], after: Seq, next: Seq, limit: ReadLimit): void {
     if (entries.length > limit.entries) violated(`${entries.length} entries where ${limit.entries} were asked for`)
