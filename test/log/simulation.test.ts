@@ -47,3 +47,32 @@ for (const [title, histories, share] of [
     t.ok(sums.crashes > sums.histories / 4, 'there were crashes')
     t.ok(sums.promised > sums.histories, 'there was something to lose')
   })
+
+test('a spare whose old name may come back is not written over', async (t) => {
+  const { promised } = await play({
+    setting: {
+      seed: 0,
+      segmentBytes: 2_048,
+      maxSegments: 6,
+      whenFull: 'dropOldest',
+      commitDelayMs: 0,
+      order: 'ordered',
+      shrinks: false,
+      newestKept: 0,
+      short: 0,
+    },
+    steps: [
+      { do: 'append', count: 18, bytes: 0, topics: 1, wait: true },
+      { do: 'crash', how: 'kill' },
+      { do: 'fail', call: 'syncDirectory', code: 'EIO', after: 3, times: Number.POSITIVE_INFINITY },
+      { do: 'append', count: 20, bytes: 700, topics: 1, wait: false },
+      { do: 'append', count: 6, bytes: 0, topics: 1, wait: false },
+      { do: 'read', after: 0, entries: 1, bytes: 1, follow: false },
+      { do: 'reopen' },
+      { do: 'crashAfter', how: 'kill', calls: 1 },
+      { do: 'append', count: 1, bytes: 0, topics: 1, wait: false },
+      { do: 'crash', how: 'power-cut' },
+    ],
+  })
+  t.ok(promised > 0)
+})
