@@ -10,7 +10,8 @@ import type { Config, PartConfig } from './config/config.ts'
 import type { ClockMark, Command, Entry, Seq, Source } from './core/contract.ts'
 import { describe, TidegateError } from './core/errors.ts'
 import type { Log } from './core/log-contract.ts'
-import type { DeviceProfile } from './core/profile.ts'
+import type { DecoderPlugin } from './core/plugin-contract.ts'
+import type { DeviceProfile, SourceBinding } from './core/profile.ts'
 import type { SourceStatus, StatusReport } from './core/status.ts'
 import type { Router } from './decode/router.ts'
 import { createRouter } from './decode/router.ts'
@@ -36,6 +37,10 @@ const REPLAY_LIMIT = { entries: 4_096, bytes: 1024 * 1024 }
 export interface GatewayOptions {
   readonly config: Config
   readonly profiles: readonly DeviceProfile[]
+  /** The dialects that profiles may name, by type. */
+  readonly decoders: ReadonlyMap<string, DecoderPlugin>
+  /** Profiles that sources choose. */
+  readonly bindings: readonly SourceBinding[]
   readonly version: string
   readonly logger: RootLogger
   readonly logLevel: LogLevel
@@ -76,8 +81,8 @@ export class Gateway {
 
   /** Resolves when every part runs. Rejects with what is in the way; close() then releases what was started. */
   async start(signal: AbortSignal): Promise<void> {
-    const { config, profiles, logger, metrics } = this.#options
-    const router = createRouter(profiles)
+    const { config, profiles, decoders, bindings, logger, metrics } = this.#options
+    const router = createRouter(profiles, { decoders, bindings })
     const log = await this.#openLog(router)
     const piled = log.durable
     signal.throwIfAborted()
@@ -210,7 +215,7 @@ export class Gateway {
   }
 
   #startForwarding(log: Log, piled: Seq): void {
-    const { config, profiles, logger, logLevel, logFormat, metrics } = this.#options
+    const { config, profiles, bindings, logger, logLevel, logFormat, metrics } = this.#options
     if (config.sinks.length === 0) {
       log.settledUpTo(Number.POSITIVE_INFINITY)
       return
@@ -223,6 +228,7 @@ export class Gateway {
         sinks: config.sinks.map(({ name, type, settings }) => ({ name, type, config: settings })),
         plugins: config.gateway.plugins,
         profiles,
+        bindings,
         piled,
         clockWaitUntilMs: this.#startedMonotonicMs + config.gateway.clockWaitMs,
         logLevel,
@@ -257,6 +263,7 @@ export class Gateway {
       meter: metrics,
       directory,
       replay: (after) => replay(log, after),
+      profile: (name) => this.#options.profiles.find((profile) => profile.name === name),
     })
     this.#sources.push({ config: part, source })
     await source.start(log, signal)

@@ -3,8 +3,9 @@
 
 import { existsSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
-import type { Plugin, SinkPlugin, SourcePlugin } from './core/contract.ts'
 import { describe, TidegateError } from './core/errors.ts'
+import type { DecoderPlugin, Plugin, SinkPlugin, SourcePlugin } from './core/plugin-contract.ts'
+import type { SourceBinding } from './core/profile.ts'
 
 type Load = () => Promise<{ readonly plugin: Plugin }>
 
@@ -12,11 +13,35 @@ const builtIn: readonly (readonly [kind: Plugin['kind'], type: string, load: Loa
   ['source', 'mqtt-broker', () => import('./sources/mqtt-broker/plugin.ts')],
   ['sink', 'amqp', () => import('./sinks/amqp/plugin.ts')],
   ['sink', 'amqp1', () => import('./sinks/amqp1/plugin.ts')],
+  ['decoder', 'senml', () => import('./decode/dialects/senml.ts')],
 ]
 
 /** Every built-in plug-in, for the configuration's schema. */
 export const builtInPlugins = (): Promise<Plugin[]> =>
   Promise.all(builtIn.map(async ([, , load]) => (await load()).plugin))
+
+/** The device profiles that sources of the configuration choose. */
+export const sourceBindings = async (
+  sources: readonly { readonly name: string; readonly type: string; readonly settings: unknown }[],
+  files: readonly string[],
+): Promise<readonly SourceBinding[]> => {
+  const bindings = sources.map(async ({ name, type, settings }) => {
+    const plugin = await sourcePlugin(type, files)
+    return plugin.bindings?.(settings, name) ?? []
+  })
+  return (await Promise.all(bindings)).flat()
+}
+
+/** Every dialect by its type: the built-in ones, and those of the listed files, which replace built-in ones. */
+export const decoderPlugins = async (files: readonly string[]): Promise<ReadonlyMap<string, DecoderPlugin>> => {
+  const plugins = [
+    ...(await Promise.all(
+      builtIn.filter(([kind]) => kind === 'decoder').map(async ([, , load]) => (await load()).plugin),
+    )),
+    ...(await Promise.all(files.map(loadPlugin))),
+  ]
+  return new Map(plugins.flatMap((plugin) => (plugin.kind === 'decoder' ? [[plugin.type, plugin]] : [])))
+}
 
 /** Loads one third-party plug-in by the absolute path of its module. */
 export const loadPlugin = async (path: string): Promise<Plugin> => {
@@ -62,7 +87,7 @@ const isPlugin = (value: unknown): value is Plugin =>
   typeof value === 'object' &&
   value !== null &&
   'kind' in value &&
-  (value.kind === 'source' || value.kind === 'sink') &&
+  (value.kind === 'source' || value.kind === 'sink' || value.kind === 'decoder') &&
   'type' in value &&
   typeof value.type === 'string' &&
   'schema' in value &&

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
-import type { DeviceProfile } from './core/profile.ts'
+import type { DeviceProfile, SourceBinding } from './core/profile.ts'
 import { createRouter } from './decode/router.ts'
 import type { ForwardWorkerData } from './forward/protocol.ts'
 import { runForwardThread } from './forward/worker-loop.ts'
@@ -12,7 +12,7 @@ import { nodeFileSystem } from './log/file-system.ts'
 import { openReader } from './log/reader.ts'
 import { systemClock } from './ops/clock.ts'
 import { createLogger, type LogFormat, type LogLevel } from './ops/logger.ts'
-import { sinkPlugin } from './plugins.ts'
+import { decoderPlugins, sinkPlugin } from './plugins.ts'
 
 if (parentPort === null) throw new Error('worker.ts is the entry of a worker thread')
 
@@ -26,5 +26,9 @@ await runForwardThread(parentPort, data, {
   loadSink: (type) => sinkPlugin(type, data.plugins),
   openReader: (durable) => openReader({ directory: data.dataDirectory, fileSystem, durable }),
   openCursor: (name) => openCursor({ directory: join(data.dataDirectory, 'cursors'), name, fileSystem, logger }),
-  createRouter: (profiles) => createRouter(profiles as readonly DeviceProfile[]).decode,
+  createRouter: async (profiles, bindings) =>
+    createRouter(profiles as readonly DeviceProfile[], {
+      decoders: await decoderPlugins(data.plugins),
+      bindings: bindings as readonly SourceBinding[],
+    }).decode,
 })

@@ -44,6 +44,8 @@ sources: [{ name: meter, type: slow }]
   const gateway = new Gateway({
     config: await loadConfig({ file, env: {}, hostname: 'here', plugins, loadPlugin }),
     profiles: [],
+    decoders: new Map(),
+    bindings: [],
     version: '0.0.0',
     logger,
     logLevel: 'silent',

@@ -18,7 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: ['core', 'live', 'decode', 'log/reader'],
   forward: ['core', 'decode', 'log/reader', 'log/cursor'],
   web: ['core'],
-  'plugins.ts': ['core', 'sources', 'sinks'],
+  'plugins.ts': ['core', 'sources', 'sinks', 'decode/dialects'],
   'worker.ts': ['core', 'decode', 'forward', 'log/reader', 'log/cursor', 'log/file-system', 'ops', 'plugins.ts'],
   'gateway.ts': [...['core', 'config', 'decode', 'log', 'live', 'ops', 'api', 'forward', 'upstream'], 'plugins.ts'],
   cli: [
@@ -45,7 +45,11 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   yaml: ['config'],
   ajv: ['config'],
   preact: ['web'],
-  mqtt: ['cli/simulate'],
+  mqtt: ['cli/simulate', 'sources/mqtt-client'],
+  serialport: ['sources/serial'],
+  'modbus-serial': ['sources/modbus'],
+  cborg: ['decode/cbor', 'api/cbor'],
+  '@bufbuild/protobuf': ['decode/dialects/sparkplug'],
 }
 
 /** Node's own modules without I/O, for core; every other one needs a room. */

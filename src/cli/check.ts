@@ -1,8 +1,8 @@
 // tidegate check: validates the configuration with everything it refers to, and starts nothing.
 
-import { builtInDevicesDirectory, loadDeviceProfiles } from '../config/device-profiles.ts'
 import { parseArguments } from './arguments.ts'
 import { configOption, configUsage, configuration } from './configuration.ts'
+import { decodingOf } from './known-profiles.ts'
 import type { Verb } from './verb.ts'
 
 const usage = `Usage: tidegate check [options]
@@ -19,8 +19,9 @@ export const verb: Verb = {
   usage,
   async run(args, io) {
     const { values } = parseArguments(args, configOption)
-    const { file, gateway, sources, sinks } = await configuration(values.config, io)
-    const profiles = await loadDeviceProfiles([builtInDevicesDirectory(), ...gateway.devices])
+    const config = await configuration(values.config, io)
+    const { file, gateway, sources, sinks } = config
+    const { profiles } = await decodingOf(config)
     const names = (parts: readonly { readonly name: string }[]) => parts.map(({ name }) => name).join(', ') || 'none'
     io.stdout.write(
       `${values.config ?? file ?? 'built-in defaults'}: valid; gateway ${gateway.id}; ` +

@@ -9,7 +9,7 @@ import { parseArguments } from './arguments.ts'
 import { configOption, configUsage } from './configuration.ts'
 import { printable, table } from './format.ts'
 import type { Io } from './io.ts'
-import { deviceProfiles } from './known-profiles.ts'
+import { configuredDecoding } from './known-profiles.ts'
 import { UsageError, type Verb } from './verb.ts'
 
 /** What standard input may hold; the decoders refuse far less, and say so. */
@@ -49,12 +49,14 @@ export const verb: Verb = {
     if (topic === undefined) throw new UsageError('--topic is missing')
     const fault = topicNameFault(topic)
     if (fault !== undefined) throw new UsageError(`--topic ${fault}`)
-    const router = createRouter(await deviceProfiles(values.config, io))
+    const { profiles, ...known } = await configuredDecoding(values.config, io)
+    const router = createRouter(profiles, known)
     const payload = values.file === undefined ? await readInput(io) : await readPayload(values.file)
     const message = { topic, payload, source: values.source, receivedAt: Date.now() }
     const { profile } = values
     const decoding = profile === undefined ? router.decode(message) : router.decodeAs(profile, message)
-    const why = profile === undefined ? router.explain(topic, payload).reason : `--profile ${profile} was given`
+    const why =
+      profile === undefined ? router.explain(topic, payload, values.source).reason : `--profile ${profile} was given`
     io.stdout.write(values.json ? `${JSON.stringify(asJson(decoding, why))}\n` : asText(decoding, why, router))
     return decoding.fault === undefined ? 0 : 1
   },

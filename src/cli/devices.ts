@@ -8,7 +8,7 @@ import { parseArguments } from './arguments.ts'
 import { configOption, configUsage } from './configuration.ts'
 import { printable, table } from './format.ts'
 import type { Io } from './io.ts'
-import { deviceProfiles } from './known-profiles.ts'
+import { configuredDecoding, type Decoding } from './known-profiles.ts'
 import { UsageError, type Verb } from './verb.ts'
 
 const usage = `Usage: tidegate devices list [options]
@@ -34,8 +34,9 @@ export const verb: Verb = {
     if (action !== 'list' && action !== 'test') {
       throw new UsageError(action === undefined ? 'say list or test' : `'${action}' is neither list nor test`)
     }
-    const profiles = await deviceProfiles(values.config, io)
-    if (action === 'test') return test(profiles, files, values.json, io)
+    const known = await configuredDecoding(values.config, io)
+    const { profiles } = known
+    if (action === 'test') return test(known, files, values.json, io)
     if (files[0] !== undefined) throw new UsageError(`unexpected argument '${files[0]}'`)
     list(profiles, values.json, io)
     return 0
@@ -57,20 +58,15 @@ const list = (profiles: readonly DeviceProfile[], json: boolean, io: Io): void =
   io.stdout.write(`${table([head, ...rows.map((row) => row.map(printable))])}\n`)
 }
 
-const test = async (
-  known: readonly DeviceProfile[],
-  files: readonly string[],
-  json: boolean,
-  io: Io,
-): Promise<number> => {
-  const own = await readProfileFiles(files)
+const test = async (known: Decoding, files: readonly string[], json: boolean, io: Io): Promise<number> => {
+  const own = await readProfileFiles(files, [...known.decoders.values()])
   if (own.problems.length > 0) {
     // The files are what is tested: an invalid one is a failed test, not a configuration that cannot be used.
     io.stderr.write(`${own.problems.map(printable).join('\n')}\n`)
     return 1
   }
-  const { profiles } = mergeProfiles([{ profiles: known, problems: [] }, own])
-  const router = createRouter(profiles)
+  const { profiles } = mergeProfiles([{ profiles: known.profiles, problems: [] }, own])
+  const router = createRouter(profiles, known)
   const results = (files.length === 0 ? profiles : own.profiles).map((profile) => ({
     profile,
     results: runExamples(profile, router),

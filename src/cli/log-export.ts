@@ -17,7 +17,7 @@ import { jsonl } from './export-jsonl.ts'
 import { senml } from './export-senml.ts'
 import { countText } from './format.ts'
 import type { Io } from './io.ts'
-import { deviceProfiles } from './known-profiles.ts'
+import { configuredDecoding } from './known-profiles.ts'
 import { dataDirectory, dataOptions, dataUsage, readerOf } from './log-data.ts'
 import { Output } from './output.ts'
 import { UsageError } from './verb.ts'
@@ -65,7 +65,8 @@ export const exportLog = async (args: readonly string[], io: Io): Promise<number
     topic: matcherOf('--topic', values.topic),
     limit: limit === undefined ? Number.POSITIVE_INFINITY : parseWholeNumber('--limit', limit, 1, 1e15),
   }
-  const router = createRouter(await deviceProfiles(values.config, io))
+  const { profiles, ...known } = await configuredDecoding(values.config, io)
+  const router = createRouter(profiles, known)
   const directory = await dataDirectory(values, io)
   // What comes later is for the next export.
   const { last } = await inspectLog(directory)

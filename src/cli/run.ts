@@ -3,7 +3,6 @@
 
 import { pid } from 'node:process'
 import type { Config } from '../config/config.ts'
-import { builtInDevicesDirectory, loadDeviceProfiles } from '../config/device-profiles.ts'
 import { shippedSchema } from '../config/schema.ts'
 import type { Logger } from '../core/contract.ts'
 import { Gateway } from '../gateway.ts'
@@ -16,6 +15,7 @@ import { parseArguments } from './arguments.ts'
 import { configOption, configUsage, configuration } from './configuration.ts'
 import type { EmbeddedUpstream } from './embedded-upstream.ts'
 import type { Io } from './io.ts'
+import { decodingOf } from './known-profiles.ts'
 import { showStatus } from './run-status.ts'
 import { addressesOf, addressText, serviceStatus } from './run-text.ts'
 import { UsageError, type Verb } from './verb.ts'
@@ -53,7 +53,7 @@ export const verb: Verb = {
       const config = upstream === undefined ? written : await configuration(undefined, io, upstream.configuration)
       const gateway = new Gateway({
         config,
-        profiles: await loadDeviceProfiles([builtInDevicesDirectory(), ...config.gateway.devices]),
+        ...(await decodingOf(config)),
         version: version(),
         logger,
         logLevel,

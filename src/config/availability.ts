@@ -4,7 +4,8 @@
 import type { PluginType } from './schema.ts'
 
 const laterTypes: Readonly<Record<PluginType['kind'], readonly string[]>> = {
-  source: ['mqtt-client', 'serial', 'modbus', 'http'],
+  source: ['mqtt-client', 'serial', 'modbus'],
+  decoder: [],
   sink: ['influxdb', 'webhook'],
 }
 

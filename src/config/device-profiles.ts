@@ -10,6 +10,7 @@ import type { DeviceProfile } from '../core/profile.ts'
 import { ConfigDocument, type Problem } from './document.ts'
 import { profileSchema } from './profile-schema.ts'
 import { profileFindings, type WrittenField, type WrittenProfile } from './profile-semantics.ts'
+import type { PluginType } from './schema.ts'
 import { type Finding, validator } from './validation.ts'
 
 /** A directory with more files is not one of profiles. */
@@ -35,21 +36,32 @@ export const builtInDevicesDirectory = (): string => {
   }
 }
 
-/** Throws TG_PROFILE_INVALID with every problem, one a line. */
-export const loadDeviceProfiles = async (directories: readonly string[]): Promise<readonly DeviceProfile[]> => {
-  const { profiles, problems } = await readDeviceProfiles(directories)
+/** `decoders`: plug-ins, for what rules name as their decoder. Throws TG_PROFILE_INVALID with every problem, one a line. */
+export const loadDeviceProfiles = async (
+  directories: readonly string[],
+  decoders: readonly PluginType[],
+): Promise<readonly DeviceProfile[]> => {
+  const { profiles, problems } = await readDeviceProfiles(directories, decoders)
   if (problems.length > 0) throw new TidegateError('TG_PROFILE_INVALID', problems.join('\n'))
   return profiles
 }
 
 /** The same without throwing, for those who want what is valid and a list of what is not. */
-export const readDeviceProfiles = async (directories: readonly string[]): Promise<ProfileReport> => {
+export const readDeviceProfiles = async (
+  directories: readonly string[],
+  decoders: readonly PluginType[],
+): Promise<ProfileReport> => {
   const reports: ProfileReport[] = []
   for (const directory of directories) {
     try {
       const files = (await readdir(directory)).filter((name) => /\.ya?ml$/.test(name)).sort()
       if (files.length > MAX_FILES) throw new TidegateError('TG_PROFILE_INVALID', `has more than ${MAX_FILES} profiles`)
-      reports.push(await readProfileFiles(files.map((name) => join(directory, name))))
+      reports.push(
+        await readProfileFiles(
+          files.map((name) => join(directory, name)),
+          decoders,
+        ),
+      )
     } catch (error) {
       reports.push({ profiles: [], problems: [`${shown(directory)}: ${unreadable(error)}`] })
     }
@@ -58,12 +70,15 @@ export const readDeviceProfiles = async (directories: readonly string[]): Promis
 }
 
 /** Reads single files; two of them with one name are a problem. */
-export const readProfileFiles = async (files: readonly string[]): Promise<ProfileReport> => {
+export const readProfileFiles = async (
+  files: readonly string[],
+  decoders: readonly PluginType[],
+): Promise<ProfileReport> => {
   const profiles = new Map<string, DeviceProfile>()
   const problems: string[] = []
-  const validate = validator(profileSchema)
+  const validate = validator(profileSchema(decoders.filter(({ kind }) => kind === 'decoder').map(({ type }) => type)))
   for (const file of files) {
-    const found = await readProfile(file, validate)
+    const found = await readProfile(file, validate, decoders)
     problems.push(...found.problems)
     if (found.profile === undefined) continue
     const other = profiles.get(found.profile.name)
@@ -86,6 +101,7 @@ export const mergeProfiles = (reports: readonly ProfileReport[]): ProfileReport 
 const readProfile = async (
   file: string,
   validate: ReturnType<typeof validator>,
+  decoders: readonly PluginType[],
 ): Promise<{ readonly profile?: DeviceProfile; readonly problems: readonly string[] }> => {
   let content: string
   try {
@@ -100,7 +116,7 @@ const readProfile = async (
   if (problem !== undefined) return { problems: [at(problem)] }
   const findings = validate(value)
   // Only what the schema accepted can be looked at more closely.
-  const all = findings.length > 0 ? findings : profileFindings(value as WrittenProfile)
+  const all = findings.length > 0 ? findings : profileFindings(value as WrittenProfile, decoders)
   if (all.length > 0) {
     const located = all.map((finding) => ({ ...position(document, finding), message: ofProfile(finding.message) }))
     return { problems: located.sort((a, b) => a.line - b.line || a.column - b.column).map(at) }

@@ -1,5 +1,6 @@
 // JSON Schema of a device profile file. What the keys mean stands in devices/README.md; the types are in core/profile.ts.
 
+import { PLAIN_DECODERS } from '../core/profile.ts'
 import type { JsonSchema } from './schema.ts'
 
 /** Longer texts in a profile are a mistake. */
@@ -54,51 +55,71 @@ const defaults: Readonly<Record<string, JsonSchema>> = {
   numbers: { type: 'boolean', description: 'Numeric strings are numbers' },
 }
 
-const rule = object(
-  {
-    topics: list('Topic patterns', { type: 'string' }),
-    decoder: { enum: ['json', 'scalar', 'generic', 'ignore'], description: 'How the payload is read' },
-    payloads: list('The rule applies to these payloads only', text('Payload')),
-    starts: list('The rule applies to payloads that start so', text('Start of the payload')),
-    device: text('Template of the device; {device} by default'),
-    name: text('Template of the names; {path} stands for the path in JSON'),
-    root: path,
-    time: object({ path, format: { enum: ['unix', 'unix-ms', 'iso8601', 'any'] } }, ['path', 'format']),
-    lists: list(
-      'Arrays whose elements have names',
-      object({ path, key: text('Key that holds the name') }, ['path', 'key']),
-    ),
-    ...defaults,
-  },
-  ['topics', 'decoder'],
+const rule = (decoders: readonly string[]): JsonSchema =>
+  object(
+    {
+      topics: {
+        type: 'array',
+        description: 'Topic patterns; none: for sources that name the profile, whatever the topic',
+        default: [],
+        items: { type: 'string' },
+      },
+      decoder: { enum: [...PLAIN_DECODERS, ...decoders], description: 'How the payload is read; or a dialect' },
+      options: { type: 'object', description: 'Options of the dialect' },
+      payloads: list('The rule applies to these payloads only', text('Payload')),
+      starts: list('The rule applies to payloads that start so', text('Start of the payload')),
+      device: text('Template of the device; {device} by default'),
+      name: text('Template of the names; {path} stands for the path in JSON'),
+      root: path,
+      time: object({ path, format: { enum: ['unix', 'unix-ms', 'iso8601', 'any'] } }, ['path', 'format']),
+      lists: list(
+        'Arrays whose elements have names',
+        object({ path, key: text('Key that holds the name') }, ['path', 'key']),
+      ),
+      ...defaults,
+    },
+    ['decoder'],
+  )
+
+const reading = object(
+  { device: text('Device'), name: text('Name'), value, unit: text('Unit'), time, historical: { type: 'boolean' } },
+  ['name', 'value'],
 )
 
-const reading = object({ device: text('Device'), name: text('Name'), value, unit: text('Unit'), time }, [
-  'name',
-  'value',
-])
+const message: Readonly<Record<string, JsonSchema>> = {
+  topic: text('Topic Name'),
+  payload: { type: 'string', description: 'The payload as text' },
+  hex: text('The payload in hexadecimal digits', { pattern: '^\\s*([0-9a-fA-F]{2}\\s*)*$' }),
+}
 
 const example = object(
   {
-    topic: text('Topic Name'),
-    payload: { type: 'string' },
+    ...message,
+    before: list('Messages that came before it, oldest first', object(message, ['topic'])),
     receivedAt: time,
     device: text('Device of every expected reading'),
     readings: { type: 'array', items: reading, description: 'Exactly the readings that must come out' },
     fault: text('Part of the fault that must come out'),
+    presence: {
+      type: 'object',
+      additionalProperties: { type: 'boolean' },
+      description: 'Devices that must be reported to be there (true) or gone (false)',
+    },
   },
-  ['topic', 'payload'],
+  ['topic'],
 )
 
-export const profileSchema: JsonSchema = object(
-  {
-    name: text('Name of the profile', { pattern: '^[a-z0-9][a-z0-9-]{0,63}$' }),
-    title: text('Name for people'),
-    source: text('Where the dialect is documented', { pattern: '^https?://' }),
-    about: text('What is device, name, unit and time, and which fields are noise'),
-    ...defaults,
-    rules: list('Topics, and how their payloads are read', rule),
-    examples: list('Messages and what must come out of them; tests', example),
-  },
-  ['name', 'title', 'source', 'about', 'rules', 'examples'],
-)
+/** `decoders`: the dialects that rules may name. */
+export const profileSchema = (decoders: readonly string[]): JsonSchema =>
+  object(
+    {
+      name: text('Name of the profile', { pattern: '^[a-z0-9][a-z0-9-]{0,63}$' }),
+      title: text('Name for people'),
+      source: text('Where the dialect is documented', { pattern: '^https?://' }),
+      about: text('What is device, name, unit and time, and which fields are noise'),
+      ...defaults,
+      rules: list('Topics, and how their payloads are read', rule(decoders)),
+      examples: list('Messages and what must come out of them; tests', example),
+    },
+    ['name', 'title', 'source', 'about', 'rules', 'examples'],
+  )

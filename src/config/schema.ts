@@ -1,7 +1,7 @@
 // The JSON Schema of the configuration: the part that is always there, and how the plug-ins' own schemas join it. The same
 // schema validates, fills in defaults, resolves units, and is shipped and served for editors.
 
-import type { Plugin } from '../core/contract.ts'
+import type { Plugin } from '../core/plugin-contract.ts'
 import { durationPattern, sizePattern } from './units.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>

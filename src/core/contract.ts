@@ -158,34 +158,102 @@ export interface Reading {
   readonly unit?: string
   /** The payload's own time, where it has one. */
   readonly timeMs?: UnixMs
+  /** The device sends it late (Sparkplug is_historical): it belongs into the history and is no live value. */
+  readonly historical?: true
 }
 
-/** What a decoder gets to see. An Entry is one. */
+/** What can be decoded. An Entry is one. */
 export interface Decodable {
   readonly topic: string
   readonly payload: Buffer
   readonly source: string
   /** Arrival; for dialects whose times are relative or lack a date. */
   readonly receivedAt: UnixMs
+  readonly retain?: boolean
+  /** Where it stands in the log. Absent: after everything that was learnt. */
+  readonly seq?: Seq
+}
+
+/** What a decoder gets to see: a message, and what its rule in the profile says about it. */
+export interface DecoderInput extends Decodable {
+  /** The device that the rule's template gives for this topic, or the source's binding. */
+  readonly device: string
+  /** What the topic pattern remembered. */
+  readonly captures: ReadonlyMap<string, string>
+  /**
+   * What an earlier message told under this key (see Decoder.describe), the newest before this message; where there is
+   * none before it, the oldest after it. A dialect that must not look ahead compares `seq`.
+   */
+  description(key: string): Description | undefined
+}
+
+/** Knowledge from one message that others need to be understood: a birth certificate, a discovery topic. */
+export interface Description {
+  readonly seq: Seq
+  readonly receivedAt: UnixMs
+  /** As the decoder's describe() gave it. */
+  readonly value: unknown
 }
 
 /**
- * Pure and synchronous. Throws DecodeError (core/errors.ts) and nothing else.
- * @public
+ * One dialect with its options. Pure and synchronous: what comes out depends on the input alone. Throws DecodeError
+ * (core/errors.ts) and nothing else, in time and memory bounded by the payload's length. The profile's `fields` (names,
+ * units, ranges, noise) are applied to what it gives, afterwards, by the router.
  */
 export interface Decoder {
-  decode(message: Decodable): readonly Reading[]
+  /** Its readings may belong to other devices than the input's. Without it they are the input's, whatever they say. */
+  readonly severalDevices?: true
+  decode(message: DecoderInput): readonly Reading[] | Decoded
+  /**
+   * What this message tells about others, by keys of this dialect; absent or empty: nothing. Called for every message of a
+   * rule with this decoder, in seq order, before decode(). Values are immutable and small: they are kept in memory, and the
+   * message is kept beside the log for as long as it is the newest of its topic, even when retention took it.
+   */
+  describe?(message: DecoderInput): readonly { readonly key: string; readonly value: unknown }[]
+}
+
+/** The long form of what a decoder gives. */
+export interface Decoded {
+  readonly readings: readonly Reading[]
+  /** What could not be read, while the rest could. */
+  readonly fault?: string
+  /** Values that are there and cannot be right. */
+  readonly doubtful?: readonly Doubt[]
+  /** Who is there, and who is gone (a will, a birth, a death). */
+  readonly presence?: readonly Presence[]
+  /** A message to send back, such as a request for a rebirth. Sent for live messages only, at most so often. */
+  readonly request?: DeviceRequest
+}
+
+/** A value that the sensor or the profile says is wrong: it is no reading, and the value that is shown is marked. */
+export interface Doubt {
+  readonly device: string
+  readonly name: string
+  readonly reason: 'faulty' | 'out-of-range'
+  /** As it was sent, where that can be said. */
+  readonly value?: Reading['value']
+}
+
+export interface Presence {
+  /** A device, or with `below` all devices whose names start with it and a slash, and itself. */
+  readonly device: string
+  readonly below?: true
+  readonly online: boolean
+}
+
+export interface DeviceRequest {
+  readonly topic: string
+  readonly payload: Buffer
+  /** Why, for the audit entry. */
+  readonly reason: string
 }
 
 /** What the router made of a message. Never throws; a fault is a value. */
-export interface Decoding {
+export interface Decoding extends Decoded {
   /** Profile that was used; 'generic' when none matched. */
   readonly profile: string
   /** The device the message belongs to, known even when the payload is faulty. */
   readonly device: string
-  readonly readings: readonly Reading[]
-  /** Why the payload could not be decoded. */
-  readonly fault?: string
 }
 
 export type Decode = (message: Decodable) => Decoding
@@ -244,45 +312,6 @@ export interface Sink {
   health(): Health
   /** Idempotent, in any state, with a deadline, never throws. */
   close(): Promise<void>
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Plug-ins
-
-interface PluginBase {
-  /** The `type` in the configuration. */
-  readonly type: string
-  /** JSON Schema of the plug-in's own keys (besides `name` and `type`); durations and sizes use the formats of config/units.ts. */
-  readonly schema: Readonly<Record<string, unknown>>
-}
-
-/** `config` in create() is what the schema accepted, units resolved to milliseconds and bytes. */
-export interface SourcePlugin extends PluginBase {
-  readonly kind: 'source'
-  create(config: unknown, context: SourceContext): Source
-}
-
-export interface SinkPlugin extends PluginBase {
-  readonly kind: 'sink'
-  create(config: unknown, context: Context): Sink
-}
-
-export type Plugin = SourcePlugin | SinkPlugin
-
-export interface Context {
-  /** Name of this source or sink in the configuration. */
-  readonly name: string
-  readonly gateway: string
-  readonly logger: Logger
-  readonly clock: Clock
-  readonly meter: Meter
-}
-
-export interface SourceContext extends Context {
-  /** A directory of this source's own, created. */
-  readonly directory: string
-  /** Entries of the log after a seq, to rebuild what the source keeps in memory (retained messages). Ends at the durable seq. */
-  replay(after: Seq): AsyncIterable<readonly Entry[]>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -27,13 +27,18 @@ export interface FieldDefaults {
   readonly numbers?: boolean
 }
 
-/** `json` takes objects and arrays only, `scalar` everything else, `generic` both; `ignore` expects nothing of value. */
-export type RuleDecoder = 'json' | 'scalar' | 'generic' | 'ignore'
+/**
+ * The decoders that need no options: `json` takes objects and arrays only, `scalar` everything else, `generic` both; `ignore`
+ * expects nothing of value. Any other name is a dialect: a plug-in of kind `decoder`.
+ */
+export const PLAIN_DECODERS: readonly string[] = ['json', 'scalar', 'generic', 'ignore']
 
 export interface ProfileRule extends FieldDefaults {
-  /** Topic patterns (core/topic-pattern.ts). */
+  /** Topic patterns (core/topic-pattern.ts). Empty: the rule is for sources that name the profile, whatever the topic. */
   readonly topics: readonly string[]
-  readonly decoder: RuleDecoder
+  readonly decoder: string
+  /** Of a dialect, as its schema accepted them. */
+  readonly options?: Readonly<Record<string, unknown>>
   /** The rule applies to these payloads only; others go on to the next best rule. */
   readonly payloads?: readonly string[]
   /** The rule applies to payloads that start so. */
@@ -46,6 +51,16 @@ export interface ProfileRule extends FieldDefaults {
   readonly root?: string
   readonly time?: TimeField
   readonly lists?: readonly ListRule[]
+}
+
+/** A source of the configuration that names the profile of what comes through it. */
+export interface SourceBinding {
+  readonly source: string
+  /** Only this topic; everything of the source where absent. */
+  readonly topic?: string
+  readonly profile: string
+  /** The device of its messages; the topic where absent. */
+  readonly device?: string
 }
 
 export interface TimeField {
@@ -83,9 +98,17 @@ export interface FieldRule {
   readonly range?: readonly [number, number]
 }
 
-export interface ProfileExample {
+export interface ExampleMessage {
   readonly topic: string
-  readonly payload: string
+  /** Text; or else `hex`. */
+  readonly payload?: string
+  /** Bytes in hexadecimal digits; white space does not count. */
+  readonly hex?: string
+}
+
+export interface ProfileExample extends ExampleMessage {
+  /** What came before it, oldest first, for dialects that need it. */
+  readonly before?: readonly ExampleMessage[]
   /** ISO 8601. */
   readonly receivedAt?: string
   /** Device of every expected reading. */
@@ -93,6 +116,8 @@ export interface ProfileExample {
   readonly readings?: readonly ExpectedReading[]
   /** Part of the fault that is expected. */
   readonly fault?: string
+  /** Who must be reported to be there (true) or gone (false). */
+  readonly presence?: Readonly<Record<string, boolean>>
 }
 
 export interface ExpectedReading {
@@ -102,4 +127,5 @@ export interface ExpectedReading {
   readonly unit?: string
   /** ISO 8601; absent where the payload has no time. */
   readonly time?: string
+  readonly historical?: boolean
 }

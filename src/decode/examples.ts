@@ -2,7 +2,7 @@
 // an example also notices when another profile takes its topic away.
 
 import type { Decoding, Reading } from '../core/contract.ts'
-import type { DeviceProfile, ExpectedReading, ProfileExample } from '../core/profile.ts'
+import type { DeviceProfile, ExampleMessage, ExpectedReading, ProfileExample } from '../core/profile.ts'
 import type { Router } from './router.ts'
 
 /** When examples arrive that do not say when. */
@@ -28,14 +28,41 @@ export const runExamples = (profile: DeviceProfile, router: Router): readonly Ex
   }))
 
 const exampleFaults = (profile: DeviceProfile, example: ProfileExample, router: Router): readonly string[] => {
-  const decoding = router.decode({
-    topic: example.topic,
-    payload: Buffer.from(example.payload),
+  const receivedAt = example.receivedAt === undefined ? ARRIVAL : Date.parse(example.receivedAt)
+  const messages = [...(example.before ?? []), example].map((message, index) => ({
+    topic: message.topic,
+    payload: examplePayload(message),
     source: SOURCE,
-    receivedAt: example.receivedAt === undefined ? ARRIVAL : Date.parse(example.receivedAt),
-  })
+    receivedAt,
+    seq: index + 1,
+  }))
+  const fresh = router.forgetful()
+  for (const message of messages) fresh.learn(message)
+  const message = messages.at(-1)
+  if (message === undefined) return []
+  // A profile without topics is for sources that name it.
+  const claimed = profile.rules.some(({ topics }) => topics.length > 0)
+  const decoding = claimed ? fresh.decode(message) : fresh.decodeAs(profile.name, message)
   if (decoding.profile !== profile.name) return [`was decoded by profile ${decoding.profile}`]
-  return [...faultDifference(example, decoding), ...readingDifferences(example, decoding)]
+  return [
+    ...faultDifference(example, decoding),
+    ...readingDifferences(example, decoding),
+    ...presenceDifferences(example, decoding),
+  ]
+}
+
+export const examplePayload = ({ payload, hex }: ExampleMessage): Buffer =>
+  hex === undefined ? Buffer.from(payload ?? '') : Buffer.from(hex.replace(/\s/g, ''), 'hex')
+
+const presenceDifferences = ({ presence }: ProfileExample, decoding: Decoding): readonly string[] => {
+  if (presence === undefined) return []
+  const text = (device: string, online: boolean) => `${device} ${online ? 'online' : 'offline'}`
+  const expected = Object.entries(presence).map(([device, online]) => text(device, online))
+  const actual = (decoding.presence ?? []).map(({ device, online }) => text(device, online))
+  return [
+    ...expected.filter((one) => !actual.includes(one)).map((one) => `does not say ${one}`),
+    ...actual.filter((one) => !expected.includes(one)).map((one) => `says ${one}`),
+  ]
 }
 
 const faultDifference = ({ fault }: ProfileExample, decoding: Decoding): readonly string[] => {
@@ -59,15 +86,22 @@ const readingDifferences = (example: ProfileExample, { readings }: Decoding): re
   ]
 }
 
-const expectedText = ({ device, name, value, unit, time }: ExpectedReading, common: string | undefined): string => {
-  const reading = { name, value, ...(unit === undefined ? {} : { unit }) }
+const expectedText = (expected: ExpectedReading, common: string | undefined): string => {
+  const { device, name, value, unit, time, historical } = expected
+  const reading = {
+    name,
+    value,
+    ...(unit === undefined ? {} : { unit }),
+    ...(historical === true ? { historical: true as const } : {}),
+  }
   return readingText(
     { device: device ?? common ?? '', ...reading, ...(time === undefined ? {} : { timeMs: Date.parse(time) }) },
     (device ?? common) !== undefined,
   )
 }
 
-const readingText = ({ device, name, value, unit, timeMs }: Reading, withDevice: boolean): string => {
+const readingText = ({ device, name, value, unit, timeMs, historical }: Reading, withDevice: boolean): string => {
   const time = timeMs === undefined ? '' : ` at ${new Date(timeMs).toISOString()}`
-  return `${withDevice ? `${device} ` : ''}${name} = ${JSON.stringify(value)}${unit === undefined ? '' : ` ${unit}`}${time}`
+  const late = historical === undefined ? '' : ' (historical)'
+  return `${withDevice ? `${device} ` : ''}${name} = ${JSON.stringify(value)}${unit === undefined ? '' : ` ${unit}`}${time}${late}`
 }

@@ -3,14 +3,24 @@
 
 import type { Decodable, Decode, Decoding } from '../core/contract.ts'
 import { DecodeError, describe, TidegateError } from '../core/errors.ts'
-import { type DeviceProfile, GENERIC_PROFILE, type RuleDecoder } from '../core/profile.ts'
+import type { DecoderPlugin } from '../core/plugin-contract.ts'
+import { type DeviceProfile, GENERIC_PROFILE, type SourceBinding } from '../core/profile.ts'
 import { type Captures, compileTopicPattern, type TopicPattern } from '../core/topic-pattern.ts'
+import { Descriptions, type Learnable } from './descriptions.ts'
 import { decodeGeneric, genericDevice, type ScalarPlace, scalarPlace } from './generic.ts'
 import { shownFault } from './limits.ts'
 import { type BoundRule, type CompiledRule, compileRule } from './rule.ts'
+import { TopicMemory } from './topic-memory.ts'
 
 export interface Router {
   readonly decode: Decode
+  /**
+   * Takes in what a message tells about others, for decoding these. Messages may come in any order, and again. True if it
+   * told anything.
+   */
+  learn(message: Learnable): boolean
+  /** The same profiles, with nothing learnt. */
+  forgetful(): Router
   /**
    * Whether a message of this topic may bring a reading of a device that matches; false is certain. `lists`: whether its
    * payload may be a JSON array (which may be SenML, with any names).
@@ -19,7 +29,7 @@ export interface Router {
   /** Decodes as this profile says, whatever claims the topic. TG_NOT_FOUND where no rule of it takes the message. */
   decodeAs(profile: string, message: Decodable): Decoding
   /** Which profile decides about a topic (and, where it is given, this payload), and why. */
-  explain(topic: string, payload?: Buffer): Explanation
+  explain(topic: string, payload?: Buffer, source?: string): Explanation
   readonly profiles: readonly DeviceProfile[]
 }
 
@@ -33,16 +43,18 @@ export interface Explanation {
 export interface Candidate {
   readonly profile: string
   readonly pattern: string
-  readonly decoder: RuleDecoder
+  readonly decoder: string
   readonly device: string
   /** What the payload must be, where the rule is particular. */
   readonly condition?: string
 }
 
-/** Topics remembered: twice this many at most. Beyond, a topic is looked up again each time, which costs microseconds. */
-const REMEMBERED_TOPICS = 4_096
-/** Longer topics are not remembered: 65,535 bytes each would fill the memory. */
-const LONGEST_REMEMBERED_TOPIC = 256
+export interface RouterOptions {
+  /** The dialects that profiles may name, by type. */
+  readonly decoders?: ReadonlyMap<string, DecoderPlugin>
+  /** Sources whose messages have a profile, whatever their topics. */
+  readonly bindings?: readonly SourceBinding[]
+}
 
 interface Pattern {
   readonly pattern: TopicPattern
@@ -54,28 +66,39 @@ interface Route {
   readonly place: ScalarPlace
 }
 
-export const createRouter = (profiles: readonly DeviceProfile[]): Router => new TopicRouter(profiles)
+export const createRouter = (profiles: readonly DeviceProfile[], options: RouterOptions = {}): Router =>
+  new TopicRouter(profiles, options)
 
 class TopicRouter implements Router {
   readonly profiles: readonly DeviceProfile[]
+  readonly #options: RouterOptions
+  readonly #rules: readonly CompiledRule[]
   /** The most specific first; among equals the profile that stands later in the list, then the earlier rule. */
   readonly #patterns: readonly Pattern[]
-  // Two generations: when the young one is full the old one goes.
-  #young = new Map<string, Route>()
-  #old = new Map<string, Route>()
+  /** By source. */
+  readonly #bindings: ReadonlyMap<string, readonly SourceBinding[]>
+  readonly #memory = new TopicMemory<Route>()
+  readonly #ofSource = new Map<string, TopicMemory<Route>>()
 
-  constructor(profiles: readonly DeviceProfile[]) {
+  constructor(profiles: readonly DeviceProfile[], options: RouterOptions) {
     this.profiles = profiles
-    this.#patterns = profiles
+    this.#options = options
+    const bindings = options.bindings ?? []
+    const sources = [...new Set(bindings.map(({ source }) => source))]
+    this.#bindings = new Map(sources.map((name) => [name, bindings.filter(({ source }) => source === name)]))
+    for (const source of sources) this.#ofSource.set(source, new TopicMemory())
+    const dialects = { decoders: options.decoders ?? new Map(), descriptions: new Descriptions() }
+    this.#rules = profiles
       .toReversed()
-      .flatMap((profile) => profile.rules.map((rule) => compileRule(profile, rule)))
+      .flatMap((profile) => profile.rules.map((rule) => compileRule(profile, rule, dialects)))
+    this.#patterns = this.#rules
       .flatMap((rule) => rule.rule.topics.map((topic) => ({ pattern: compileTopicPattern(topic), rule })))
       .toSorted((a, b) => (a.pattern.rank < b.pattern.rank ? -1 : a.pattern.rank > b.pattern.rank ? 1 : 0))
   }
 
   readonly decode: Decode = (message) => {
     try {
-      const route = this.#route(message.topic)
+      const route = this.#route(message.topic, message.source)
       for (const bound of route.bound)
         if (bound.accepts === undefined || bound.accepts(message.payload)) return decodeBound(bound, message)
       return decodeByTopic(message, route.place)
@@ -84,14 +107,33 @@ class TopicRouter implements Router {
     }
   }
 
+  learn(message: Learnable): boolean {
+    if (message.topic === '') return false // a mark of the log
+    const { bound } = this.#route(message.topic, message.source)
+    for (const { accepts, learn } of bound) {
+      if (accepts !== undefined && !accepts(message.payload)) continue
+      try {
+        return learn?.(message) ?? false
+      } catch {
+        // It tells nothing; why is what decoding says about it.
+        return false
+      }
+    }
+    return false
+  }
+
+  forgetful(): Router {
+    return new TopicRouter(this.profiles, this.#options)
+  }
+
   mayBeDevice(topic: string, source: string, lists: boolean, matches: (device: string) => boolean): boolean {
-    const { bound, place } = this.#route(topic)
+    const { bound, place } = this.#route(topic, source)
     const scalarDevice = place.device ?? source
-    for (const { rule, device, accepts } of bound) {
-      if (rule.decoder !== 'ignore' && matches(device)) return true
+    for (const { rule, device, accepts, severalDevices } of bound) {
+      if (severalDevices || (rule.decoder !== 'ignore' && matches(device))) return true
       // A scalar that the rule gives no name puts the device into the topic.
-      if (rule.decoder !== 'ignore' && rule.decoder !== 'json' && rule.name === undefined && matches(scalarDevice))
-        return true
+      const mayBeScalar = rule.decoder === 'scalar' || rule.decoder === 'generic'
+      if (mayBeScalar && rule.name === undefined && matches(scalarDevice)) return true
       if (accepts === undefined) return false
     }
     return lists || matches(topic) || matches(scalarDevice)
@@ -101,17 +143,25 @@ class TopicRouter implements Router {
     if (profile === GENERIC_PROFILE) return decodeByTopic(message, scalarPlace(message.topic))
     if (!this.profiles.some(({ name }) => name === profile))
       throw new TidegateError('TG_NOT_FOUND', `there is no device profile '${profile}'`)
-    const bound = this.#matching(message.topic)
-      .filter(({ pattern }) => pattern.rule.profile.name === profile)
-      .map(({ pattern, captures }) => pattern.rule.bind(message.topic, captures))
-      .find(({ accepts }) => accepts === undefined || accepts(message.payload))
+    const bound = this.#named({ source: message.source, profile }, message.topic).find(
+      ({ accepts }) => accepts === undefined || accepts(message.payload),
+    )
     if (bound === undefined)
       throw new TidegateError('TG_NOT_FOUND', `no rule of profile '${profile}' takes topic '${message.topic}'`)
     return decodeBound(bound, message)
   }
 
-  explain(topic: string, payload?: Buffer): Explanation {
-    const takes = ({ accepts }: CompiledRule) => payload === undefined || accepts === undefined || accepts(payload)
+  explain(topic: string, payload?: Buffer, source?: string): Explanation {
+    const binding = source === undefined ? undefined : this.#binding(source, topic)
+    const takes = ({ accepts }: Pick<CompiledRule, 'accepts'>) =>
+      payload === undefined || accepts === undefined || accepts(payload)
+    if (binding !== undefined) {
+      const candidates = this.#named(binding, topic)
+        .filter(takes)
+        .map(({ profile, rule, device }) => ({ profile, pattern: topic, decoder: rule.decoder, device }))
+      if (candidates.length > 0)
+        return { candidates, reason: `source '${source}' names profile ${binding.profile} in the configuration` }
+    }
     const matching = this.#matching(topic).filter(({ pattern }) => takes(pattern.rule))
     const candidates = matching.map(({ pattern: { pattern, rule }, captures }): Candidate => {
       const condition = conditionText(rule)
@@ -131,17 +181,33 @@ class TopicRouter implements Router {
     return { candidates, reason: `the topic matches '${first.pattern}' of profile ${first.profile}${only}${rest}` }
   }
 
-  #route(topic: string): Route {
-    const young = this.#young.get(topic)
-    if (young !== undefined) return young
-    const route = this.#old.get(topic) ?? this.#found(topic)
-    if (topic.length > LONGEST_REMEMBERED_TOPIC) return route
-    if (this.#young.size >= REMEMBERED_TOPICS) {
-      this.#old = this.#young
-      this.#young = new Map()
-    }
-    this.#young.set(topic, route)
+  #route(topic: string, source: string): Route {
+    const memory = this.#ofSource.get(source) ?? this.#memory
+    const known = memory.get(topic)
+    if (known !== undefined) return known
+    const binding = this.#binding(source, topic)
+    const named = binding === undefined ? [] : this.#named(binding, topic)
+    const route = named.length > 0 ? { bound: named, place: scalarPlace(topic) } : this.#found(topic)
+    memory.set(topic, route)
     return route
+  }
+
+  #binding(source: string, topic: string): SourceBinding | undefined {
+    const bindings = this.#bindings.get(source)
+    return bindings?.find((one) => one.topic === topic) ?? bindings?.find((one) => one.topic === undefined)
+  }
+
+  /** The rules of the profile that a source names: those whose patterns match, then those without patterns. */
+  #named({ profile, device }: SourceBinding, topic: string): readonly BoundRule[] {
+    const captures: Captures = new Map([['device', device ?? topic]])
+    return [
+      ...this.#matching(topic)
+        .filter(({ pattern }) => pattern.rule.profile.name === profile)
+        .map(({ pattern, captures: own }) => pattern.rule.bind(topic, own)),
+      ...this.#rules
+        .filter(({ profile: { name }, rule }) => name === profile && rule.topics.length === 0)
+        .map((rule) => rule.bind(topic, captures)),
+    ]
   }
 
   #found(topic: string): Route {

@@ -2,8 +2,11 @@
 
 import type { Decodable, Decoding, Reading } from '../core/contract.ts'
 import { DecodeError } from '../core/errors.ts'
-import type { DeviceProfile, ProfileRule } from '../core/profile.ts'
+import type { DecoderPlugin } from '../core/plugin-contract.ts'
+import { type DeviceProfile, PLAIN_DECODERS, type ProfileRule } from '../core/profile.ts'
 import { type Captures, expandTemplate } from '../core/topic-pattern.ts'
+import type { Descriptions, Learnable } from './descriptions.ts'
+import { Dialect } from './dialect.ts'
 import { at, compileFields, type Fields, readingName } from './fields.ts'
 import { documentLeaves, scalarPlace } from './generic.ts'
 import { parseJson } from './json-text.ts'
@@ -27,13 +30,24 @@ export interface BoundRule extends Pick<CompiledRule, 'accepts'> {
   readonly rule: ProfileRule
   /** The device, unless a scalar without a name of its own puts it into the topic. */
   readonly device: string
+  /** Its readings may belong to devices that the topic does not tell. */
+  readonly severalDevices: boolean
   /** Throws DecodeError. */
   decode(message: Decodable): Decoding
+  /** Whether the message told anything about others; absent where none does. Throws DecodeError. */
+  readonly learn?: (message: Learnable) => boolean
+}
+
+/** The dialects that there are, and what is known through them. */
+export interface Dialects {
+  readonly decoders: ReadonlyMap<string, DecoderPlugin>
+  readonly descriptions: Descriptions
 }
 
 const NO_READINGS: readonly Reading[] = []
 
-export const compileRule = (profile: DeviceProfile, rule: ProfileRule): CompiledRule => {
+export const compileRule = (profile: DeviceProfile, rule: ProfileRule, dialects: Dialects): CompiledRule => {
+  if (!PLAIN_DECODERS.includes(rule.decoder)) return compileDialectRule(profile, rule, dialects)
   const fields = compileFields(profile, rule)
   const lists = new Map((rule.lists ?? []).map((list) => [list.path, list.key]))
   const accepts = payloadCondition(rule)
@@ -58,7 +72,41 @@ export const compileRule = (profile: DeviceProfile, rule: ProfileRule): Compiled
       const owner = place.device ?? message.source
       return { profile: profile.name, device: owner, ...decodeScalar(bound, owner, place.name, text) }
     }
-    return { profile: profile.name, rule, accepts, device, decode }
+    return { profile: profile.name, rule, accepts, severalDevices: false, device, decode }
+  }
+  return { profile, rule, accepts, bind }
+}
+
+const compileDialectRule = (
+  profile: DeviceProfile,
+  rule: ProfileRule,
+  { decoders, descriptions }: Dialects,
+): CompiledRule => {
+  const fields = compileFields(profile, rule)
+  const accepts = payloadCondition(rule)
+  const plugin = decoders.get(rule.decoder)
+  const dialect = plugin === undefined ? undefined : new Dialect(plugin, rule.options ?? {}, descriptions)
+  const bind = (topic: string, captures: Captures): BoundRule => {
+    const device = expandTemplate(rule.device ?? '{device}', captures) || topic
+    const [before = '', after = ''] = (rule.name ?? '{path}')
+      .split('{path}')
+      .map((part) => expandTemplate(part, captures))
+    const fixed = rule.name !== undefined && !rule.name.includes('{path}')
+    const named =
+      rule.name === undefined ? (name: string) => name : (name: string) => (fixed ? before : before + name + after)
+    const bound = { profile: profile.name, device, captures, fields, named }
+    const common = { profile: profile.name, rule, accepts, device, severalDevices: dialect?.severalDevices ?? false }
+    if (dialect === undefined) {
+      const decode = () => {
+        throw new DecodeError(`there is no decoder '${rule.decoder}', which profile ${profile.name} names`)
+      }
+      return { ...common, decode }
+    }
+    return {
+      ...common,
+      decode: (message) => dialect.decode(bound, message),
+      learn: (message) => dialect.learn(bound, message),
+    }
   }
   return { profile, rule, accepts, bind }
 }

@@ -13,6 +13,8 @@ export interface ForwardWorkerData {
   readonly plugins: readonly string[]
   /** Device profiles as data, for createRouter. */
   readonly profiles: unknown
+  /** The profiles that sources choose, for createRouter. */
+  readonly bindings: unknown
   /** Newest durable seq when the thread is started. */
   readonly durable: Seq
   /** What had piled up before: newest durable seq when the log was opened, or when the thread is started again. */

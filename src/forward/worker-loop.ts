@@ -3,9 +3,10 @@
 
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
-import type { Clock, Decode, Logger, Seq, SinkPlugin } from '../core/contract.ts'
+import type { Clock, Decode, Logger, Seq } from '../core/contract.ts'
 import { describe } from '../core/errors.ts'
 import type { Cursor, LogReader } from '../core/log-contract.ts'
+import type { SinkPlugin } from '../core/plugin-contract.ts'
 import type { SinkStatus } from '../core/status.ts'
 import { ClockHold } from './clock-hold.ts'
 import { DeadLetters } from './dead-letters.ts'
@@ -24,7 +25,7 @@ export interface ForwardParts {
   /** A reader of its own for each sink; `durable` is the newest durable seq as far as is known here. */
   openReader(durable: () => Seq): LogReader | Promise<LogReader>
   openCursor(name: string): Promise<Cursor>
-  createRouter(profiles: unknown): Decode
+  createRouter(profiles: unknown, bindings: unknown): Decode | Promise<Decode>
 }
 
 /** The keys of a sink that the forwarder acts on, as sinks/delivery-schema.ts has them. All may be missing. */
@@ -60,7 +61,7 @@ export const runForwardThread = async (
     // Without the other side there is nobody to report to and nothing to wait for.
     port.on('close', () => resolve(0))
   })
-  const decode = parts.createRouter(data.profiles)
+  const decode = await parts.createRouter(data.profiles, data.bindings)
   const deadLetters = new DeadLetters({ directory: join(data.dataDirectory, 'dead-letters'), ...parts, meter })
   const clockHold = new ClockHold({ ...parts, untilMs: data.clockWaitUntilMs })
   const shared = { meter, durable, decode, deadLetters, losses, clockHold, devices: new DeviceNames(decode) }

@@ -2,13 +2,12 @@ import { test } from 'tap'
 import { simulate, verb } from '../../src/cli/simulate.ts'
 import { simulatedDevice } from '../../src/cli/simulated-device.ts'
 import { runVerb } from '../../src/cli/verb.ts'
-import { builtInDevicesDirectory, loadDeviceProfiles } from '../../src/config/device-profiles.ts'
-import { createRouter } from '../../src/decode/router.ts'
 import { plugin } from '../../src/sources/mqtt-broker/plugin.ts'
 import { capturedIo } from '../support/captured-io.ts'
 import { rememberingLogger, rememberingMeter, turnableClock } from '../support/context.ts'
 import { temporaryDirectory } from '../support/directory.ts'
 import { memoryLog } from '../support/memory-log.ts'
+import { router } from '../support/profiles.ts'
 import { until } from '../support/until.ts'
 
 type Test = Parameters<typeof temporaryDirectory>[0]
@@ -28,6 +27,7 @@ const startBroker = async (t: Test, listen = '127.0.0.1:0') => {
       replay: async function* () {
         // nothing was retained
       },
+      profile: () => undefined,
     },
   )
   t.teardown(() => source.close())
@@ -94,7 +94,7 @@ test('no broker at the start is an error, a wrong option wrong usage', async (t)
 })
 
 test('simulated devices are steady, plausible, and understood by the decoder', async (t) => {
-  const { decode } = createRouter(await loadDeviceProfiles([builtInDevicesDirectory()]))
+  const { decode } = router
   const start = Date.UTC(2026, 10, 20, 10)
   for (let index = 0; index < 10; index++) {
     const device = simulatedDevice(index)

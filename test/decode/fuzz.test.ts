@@ -1,21 +1,19 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import { builtInDevicesDirectory, loadDeviceProfiles } from '../../src/config/device-profiles.ts'
 import type { Decodable } from '../../src/core/contract.ts'
 import { DecodeError } from '../../src/core/errors.ts'
 import { resolveSenml, writeSenmlPack } from '../../src/core/senml.ts'
+import { examplePayload } from '../../src/decode/examples.ts'
 import { decodeGeneric, scalarPlace } from '../../src/decode/generic.ts'
-import { createRouter } from '../../src/decode/router.ts'
 import { mayBeList } from '../../src/log/channel.ts'
 import { messageOn } from '../support/decoding.ts'
+import { profiles, router } from '../support/profiles.ts'
 
 /** The long variant: TIDEGATE_FUZZ_RUNS=100000. */
 const RUNS = Number(process.env['TIDEGATE_FUZZ_RUNS'] ?? 3_000)
 /** Twenty times what the worst message takes here; a busy machine must not fail the test. */
 const SLOWEST_MS = 1_500
 
-const profiles = await loadDeviceProfiles([builtInDevicesDirectory()])
-const router = createRouter(profiles)
 const seeds = profiles.flatMap(({ examples }) => examples)
 
 /** What every decoding must hold, whatever came in. */
@@ -101,7 +99,7 @@ test('mutated payloads of real devices are readings or a fault', async (t) => {
   const mutated = fc
     .tuple(fc.constantFrom(...seeds), fc.array(edit, { minLength: 1, maxLength: 4 }))
     .map(([seed, edits]): [string, Buffer] => {
-      let payload = Buffer.from(seed.payload)
+      let payload = examplePayload(seed)
       for (const { at, cut, put } of edits) {
         const start = Math.floor(at * payload.length)
         payload = Buffer.concat([payload.subarray(0, start), put, payload.subarray(start + cut)])

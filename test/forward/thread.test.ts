@@ -29,6 +29,7 @@ const startThread = async (
       sinks,
       plugins: [],
       profiles: [],
+      bindings: [],
       piled: seq,
       clockWaitUntilMs: 0,
       logLevel: 'info',

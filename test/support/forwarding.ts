@@ -1,7 +1,8 @@
 // A forwarder on a log in memory, with real timers and quick back-off; topics are devices, payloads numbers.
 
 import { join } from 'node:path'
-import type { Clock, Context, Decode, Entry, Message, Sink } from '../../src/core/contract.ts'
+import type { Clock, Decode, Entry, Message, Sink } from '../../src/core/contract.ts'
+import type { Context } from '../../src/core/plugin-contract.ts'
 import { DeadLetters } from '../../src/forward/dead-letters.ts'
 import { DeviceNames } from '../../src/forward/device-names.ts'
 import { DurableSignal } from '../../src/forward/durable-signal.ts'

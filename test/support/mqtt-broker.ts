@@ -2,8 +2,9 @@
 
 import { createConnection, type Socket } from 'node:net'
 import mqttPacket, { type Packet } from 'mqtt-packet'
-import type { Health, Source, SourceContext } from '../../src/core/contract.ts'
+import type { Health, Source } from '../../src/core/contract.ts'
 import type { Log } from '../../src/core/log-contract.ts'
+import type { SourceContext } from '../../src/core/plugin-contract.ts'
 import { plugin } from '../../src/sources/mqtt-broker/plugin.ts'
 import { type LoggedLine, rememberingLogger, rememberingMeter, turnableClock } from './context.ts'
 import { temporaryDirectory } from './directory.ts'
@@ -52,6 +53,7 @@ export const startBrokerOver = async <Of extends Log>(
     clock: turnableClock(),
     directory,
     replay: (after) => replay(log, after),
+    profile: () => undefined,
   }
   const source = plugin.create({ listen: '127.0.0.1:0', ...options.config }, context)
   t.teardown(() => source.close())

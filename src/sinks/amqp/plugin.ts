@@ -1,6 +1,6 @@
 // Plug-in `amqp`: sends readings to an AMQP 0-9-1 broker such as RabbitMQ. CONTRACT section 7.
 
-import type { SinkPlugin } from '../../core/contract.ts'
+import type { SinkPlugin } from '../../core/plugin-contract.ts'
 import { deliveryKeys } from '../delivery-schema.ts'
 import { DEFAULT_ROUTING_KEY, ROUTING_KEY_PATTERN } from '../names.ts'
 import { type AmqpConfig, AmqpSink } from './sink.ts'

@@ -1,8 +1,9 @@
 // Sink `amqp`: keeps one link to the broker, packs batches into messages, and says in its health what it waits for.
 
 import { type AmqpEndpoint, parseAmqpUrl } from '../../core/amqp-url.ts'
-import type { Batch, Context, Health, Seq, Sink, WriteResult } from '../../core/contract.ts'
+import type { Batch, Health, Seq, Sink, WriteResult } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
+import type { Context } from '../../core/plugin-contract.ts'
 import { packLosses } from '../loss-note.ts'
 import { Names } from '../names.ts'
 import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'

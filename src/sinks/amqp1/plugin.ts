@@ -1,6 +1,6 @@
 // Plug-in `amqp1`: sends readings over AMQP 1.0, to a broker or straight to `tidegate receive --listen`.
 
-import type { SinkPlugin } from '../../core/contract.ts'
+import type { SinkPlugin } from '../../core/plugin-contract.ts'
 import { deliveryKeys } from '../delivery-schema.ts'
 import { DEFAULT_ROUTING_KEY, ROUTING_KEY_PATTERN } from '../names.ts'
 import { type Amqp1Config, Amqp1Sink } from './sink.ts'

@@ -2,8 +2,9 @@
 // sessions, open QoS 2 publications, and the seq from which the log is replayed over them. Written seldom, for the flash's
 // sake: soon after a subscription changed, else every ten minutes or 50,000 messages, and at close.
 
-import type { Logger, Meter, Seq, SourceContext } from '../../core/contract.ts'
+import type { Logger, Meter, Seq } from '../../core/contract.ts'
 import { describe } from '../../core/errors.ts'
+import type { SourceContext } from '../../core/plugin-contract.ts'
 import { readCheckpoint, writeCheckpoint } from './checkpoint-file.ts'
 import { CHECKPOINT_DELAY_MS, CHECKPOINT_INTERVAL_MS, CHECKPOINT_MESSAGES } from './limits.ts'
 import { type OpenPublishes, publishCrc } from './open-publishes.ts'

@@ -1,7 +1,7 @@
 // The plug-in 'mqtt-broker': its configuration and what it creates.
 
-import type { SourcePlugin } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
+import type { SourcePlugin } from '../../core/plugin-contract.ts'
 import { parseAddress } from './listener.ts'
 import { MqttBrokerSource } from './source.ts'
 

@@ -2,8 +2,9 @@
 // durable; subscribers get it as from any broker. The parts: listener and connection (with the guard) in front of aedes,
 // ingest between aedes and the log, sessions and retained messages behind it, the checkpoint for the next start.
 
-import type { Command, Health, Intake, Source, SourceContext } from '../../core/contract.ts'
+import type { Command, Health, Intake, Source } from '../../core/contract.ts'
 import { describe, TidegateError } from '../../core/errors.ts'
+import type { SourceContext } from '../../core/plugin-contract.ts'
 import { withDeadline } from '../../core/time.ts'
 import { topicNameFault } from '../../core/topic.ts'
 import { Broker } from './broker.ts'
