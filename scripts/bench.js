@@ -1,4 +1,4 @@
-// Bundles the benchmarks (Node 20 cannot strip types) and runs them against dist/: npm run bench [-- wear|log] [--quick].
+// Bundles the benchmarks (Node 20 cannot strip types) and runs them against dist/: npm run bench [-- wear|log|decoders|mqtt-client] [--quick].
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

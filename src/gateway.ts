@@ -6,23 +6,30 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ApiServer } from './api/server.ts'
 import { createServer } from './api/server.ts'
+import { Commander } from './commands/commander.ts'
 import type { Config, PartConfig } from './config/config.ts'
-import type { ClockMark, Command, Entry, Seq, Source } from './core/contract.ts'
+import type { ClockMark, Entry, Seq, Source } from './core/contract.ts'
 import { describe, TidegateError } from './core/errors.ts'
 import type { Log } from './core/log-contract.ts'
 import type { DecoderPlugin } from './core/plugin-contract.ts'
 import type { DeviceProfile, SourceBinding } from './core/profile.ts'
 import type { SourceStatus, StatusReport } from './core/status.ts'
+import { Knowledge } from './decode/knowledge.ts'
 import type { Router } from './decode/router.ts'
 import { createRouter } from './decode/router.ts'
+import { createShaping } from './decode/shaping.ts'
 import { ForwardThread } from './forward/thread.ts'
+import { DescriptionKeeper } from './live/description-keeper.ts'
+import { DeviceRequests } from './live/device-requests.ts'
 import { Live } from './live/live.ts'
+import { readDescriptions, setDescriptionsAside, writeDescriptions } from './log/description-file.ts'
 import { nodeFileSystem } from './log/file-system.ts'
 import { openLog } from './log/log.ts'
 import { systemClock } from './ops/clock.ts'
 import { ClockWatch } from './ops/clock-watch.ts'
 import { tryLock } from './ops/libc.ts'
 import type { LogFormat, LogLevel, RootLogger } from './ops/logger.ts'
+import { type Loop, LoopWatch } from './ops/loop-watch.ts'
 import type { Metrics } from './ops/metrics.ts'
 import { Readiness } from './ops/readiness.ts'
 import { sourcePlugin } from './plugins.ts'
@@ -62,9 +69,12 @@ export class Gateway {
   readonly #startedMonotonicMs: number
   readonly #clockWatch: ClockWatch
   readonly #readiness: Readiness
+  readonly #loops: LoopWatch
   readonly #sources: RunningSource[] = []
   #log: Log | undefined
+  #keeper: DescriptionKeeper | undefined
   #live: Live | undefined
+  #commander: Commander | undefined
   #api: ApiServer | undefined
   #forward: ForwardThread | undefined
   #apiAddress: string | undefined
@@ -77,6 +87,11 @@ export class Gateway {
     this.#startedMonotonicMs = this.#clock.monotonicMs()
     this.#clockWatch = new ClockWatch({ clock: this.#clock, onMark: (mark) => this.#onClock(mark) })
     this.#readiness = new Readiness(this.#clock)
+    const clients = options.config.sources.filter(({ type }) => type === 'mqtt-client')
+    this.#loops = new LoopWatch({
+      clients: new Set(clients.map(({ name }) => name)),
+      onLoop: (loop) => this.#onLoop(loop),
+    })
   }
 
   /** Resolves when every part runs. Rejects with what is in the way; close() then releases what was started. */
@@ -87,29 +102,45 @@ export class Gateway {
     const piled = log.durable
     signal.throwIfAborted()
 
+    const keeper = await this.#startKeeper(router, log, signal)
+    const requests = this.#newRequests()
+    const intervals = new Map(profiles.map(({ name, intervalMs }) => [name, intervalMs]))
+    const shaping = createShaping(profiles)
     const live = new Live({
       decode: router.decode,
+      ...(shaping === undefined ? {} : { shaping }),
       mayBeDevice: (...about) => router.mayBeDevice(...about),
       reader: () => log.reader(),
       durable: () => log.durable,
       clock: this.#clock,
       meter: metrics,
       logger: logger.child({ part: 'live' }),
+      intervalMs: (name) => intervals.get(name),
+      onDecoded: (entry, decoding) => requests.observe(entry, decoding),
     })
     this.#live = live
-    log.onDurable((entries) => live.feed(entries))
-    log.onUndurable((entries) => live.feed(entries))
+    const feed = (entries: readonly Entry[]) => {
+      keeper.learn(entries)
+      live.feed(entries)
+    }
+    log.onDurable(feed)
+    log.onUndurable(feed)
+    log.onDurable((entries) => this.#loops.observe(entries))
     log.onCorrection((bootId, correctionMs) => live.correct(bootId, correctionMs))
     await live.start(signal)
     this.#clockWatch.start()
 
+    this.#commander = this.#newCommander(log, live)
     const api = createServer(await this.#apiOptions(log, live, router.decode))
     this.#api = api
     this.#apiAddress = (await api.start()).address
     signal.throwIfAborted()
 
     this.#startForwarding(log, piled)
-    metrics.beforeText(() => metrics.set('clock_synced', this.#clock.synced() ? 1 : 0))
+    metrics.beforeText(() => {
+      metrics.set('clock_synced', this.#clock.synced() ? 1 : 0)
+      metrics.set('devices_stale', live.state.staleCount(this.#clock))
+    })
     for (const part of config.sources) {
       await this.#startSource(part, log, signal)
       signal.throwIfAborted()
@@ -128,7 +159,9 @@ export class Gateway {
     await Promise.all(this.#sources.map(({ source }) => source.close()))
     await this.#forward?.close(FORWARD_STOP_MS)
     await this.#api?.close()
+    await this.#commander?.close()
     await this.#live?.close()
+    await this.#keeper?.close()
     await this.#log?.close()
   }
 
@@ -202,16 +235,58 @@ export class Gateway {
       live,
       intake: log,
       decode,
+      decoders: this.#options.decoders,
       status: () => this.status(),
       metrics: () => metrics.text(),
       readiness: () => {
         const { healthy, reasons } = this.status()
         return { ready: healthy, reasons }
       },
-      send: (command: Command) => this.#send(command),
+      commands: this.#commander,
       configSchema,
       webDirectory: fileURLToPath(new URL('./web', import.meta.url)),
     }
+  }
+
+  async #startKeeper(router: Router, log: Log, signal: AbortSignal): Promise<DescriptionKeeper> {
+    const { config, logger, metrics } = this.#options
+    const files = { directory: config.gateway.data, fileSystem: nodeFileSystem() }
+    const keeper = new DescriptionKeeper({
+      router,
+      knowledge: new Knowledge(router, () => log.reader()),
+      read: () => readDescriptions(files),
+      setAside: () => setDescriptionsAside(files),
+      write: (known) => writeDescriptions(files, known),
+      durable: () => log.durable,
+      logger: logger.child({ part: 'descriptions' }),
+      meter: metrics,
+    })
+    this.#keeper = keeper
+    await keeper.start(signal)
+    return keeper
+  }
+
+  #newRequests(): DeviceRequests {
+    return new DeviceRequests({
+      send: async ({ to, topic, payload, reason }, { source }) =>
+        this.#commander?.send({ device: to, topic, payload, qos: 0, by: 'automatic', reason, source }),
+      logger: this.#options.logger.child({ part: 'requests' }),
+      meter: this.#options.metrics,
+      monotonicMs: () => this.#clock.monotonicMs(),
+    })
+  }
+
+  #newCommander(log: Log, live: Live): Commander {
+    const { profiles, logger, metrics } = this.#options
+    return new Commander({
+      sources: () => this.#sources.map(({ config: { name }, source }) => ({ name, source })),
+      heard: (device) => live.state.origin(device),
+      profiles,
+      intake: log,
+      clock: this.#clock,
+      logger: logger.child({ part: 'commands' }),
+      meter: metrics,
+    })
   }
 
   #startForwarding(log: Log, piled: Seq): void {
@@ -269,6 +344,12 @@ export class Gateway {
     await source.start(log, signal)
   }
 
+  #onLoop({ source, other, topic }: Loop): void {
+    const { logger, metrics } = this.#options
+    metrics.add('source_loops_total', { source })
+    logger.warn({ source, other, topic }, 'the same messages come in twice: leave these topics out of one source')
+  }
+
   #onClock(mark: ClockMark): void {
     const logger = this.#options.logger.child({ part: 'clock' })
     const { reason, offsetMs } = mark
@@ -287,19 +368,12 @@ export class Gateway {
   }
 
   #sourceStatuses(): SourceStatus[] {
-    return this.#sources.map(({ config: { name, type }, source }) => ({ name, type, ...source.health() }))
-  }
-
-  // The source that heard the device last; a device that was never heard is reached by topic, through the first that can.
-  async #send(command: Command): Promise<void> {
-    const heardBy = this.#live?.state.device(command.device, this.#clock)?.source
-    const candidates = this.#sources.filter(({ source }) => source.send !== undefined)
-    const found =
-      candidates.find(({ config }) => config.name === heardBy) ??
-      (command.topic === undefined ? undefined : candidates[0])
-    if (found?.source.send === undefined)
-      throw new TidegateError('TG_COMMAND_UNDELIVERABLE', `no source reaches the device '${command.device}'`)
-    await found.source.send(command)
+    return this.#sources.map(({ config: { name, type }, source }) => {
+      const health = source.health()
+      const loop = this.#loops.loopOf(name)
+      const status = { name, type, ...health }
+      return loop === undefined ? status : { ...status, detail: { ...health.detail, sameMessagesAs: loop.other } }
+    })
   }
 }
 

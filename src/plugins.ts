@@ -7,13 +7,36 @@ import { describe, TidegateError } from './core/errors.ts'
 import type { DecoderPlugin, Plugin, SinkPlugin, SourcePlugin } from './core/plugin-contract.ts'
 import type { SourceBinding } from './core/profile.ts'
 
+/** It stands in configurations and profiles. */
+const PLUGIN_TYPE = /^[a-z0-9][a-z0-9-]{0,63}$/
+
 type Load = () => Promise<{ readonly plugin: Plugin }>
 
 const builtIn: readonly (readonly [kind: Plugin['kind'], type: string, load: Load])[] = [
   ['source', 'mqtt-broker', () => import('./sources/mqtt-broker/plugin.ts')],
+  ['source', 'mqtt-client', () => import('./sources/mqtt-client/plugin.ts')],
+  ['source', 'modbus', () => import('./sources/modbus/plugin.ts')],
+  ['source', 'serial', () => import('./sources/serial/plugin.ts')],
   ['sink', 'amqp', () => import('./sinks/amqp/plugin.ts')],
   ['sink', 'amqp1', () => import('./sinks/amqp1/plugin.ts')],
+  ['decoder', 'modbus', () => import('./decode/dialects/modbus/plugin.ts')],
   ['decoder', 'senml', () => import('./decode/dialects/senml.ts')],
+  ['decoder', 'sparkplug', () => import('./decode/dialects/sparkplug/plugin.ts')],
+  ['decoder', 'homie', () => import('./decode/dialects/homie.ts')],
+  ['decoder', 'home-assistant', () => import('./decode/dialects/home-assistant/plugin.ts')],
+  ['decoder', 'csv', () => import('./decode/dialects/csv.ts')],
+  ['decoder', 'binary', () => import('./decode/dialects/binary/plugin.ts')],
+  ['decoder', 'pairs', () => import('./decode/dialects/pairs.ts')],
+  ['decoder', 'regex', () => import('./decode/dialects/regex.ts')],
+  ['decoder', 'lorawan', () => import('./decode/dialects/lorawan.ts')],
+  ['decoder', 'senml-cbor', () => import('./decode/dialects/senml-cbor.ts')],
+  ['decoder', 'line-protocol', () => import('./decode/dialects/line-protocol.ts')],
+  ['decoder', 'nmea', () => import('./decode/dialects/nmea/plugin.ts')],
+  ['decoder', 'dsmr', () => import('./decode/dialects/dsmr/plugin.ts')],
+  ['decoder', 'vedirect', () => import('./decode/dialects/vedirect/plugin.ts')],
+  ['decoder', 'pms', () => import('./decode/dialects/pms.ts')],
+  ['decoder', 'sds', () => import('./decode/dialects/sds.ts')],
+  ['decoder', 'ruuvi', () => import('./decode/dialects/ruuvi/plugin.ts')],
 ]
 
 /** Every built-in plug-in, for the configuration's schema. */
@@ -55,7 +78,7 @@ export const loadPlugin = async (path: string): Promise<Plugin> => {
   // A module's namespace has no prototype: it is no instance of Object.
   const plugin = typeof exported === 'object' && exported !== null && 'plugin' in exported ? exported.plugin : undefined
   if (!isPlugin(plugin))
-    throw new TidegateError('TG_PLUGIN', `${path} does not export a plugin with kind, type, schema and create`)
+    throw new TidegateError('TG_PLUGIN', `${path} does not export a plugin: ${pluginFaults(plugin).join('; ')}`)
   return plugin
 }
 
@@ -83,15 +106,19 @@ const find = async (kind: Plugin['kind'], type: string, files: readonly string[]
   throw new TidegateError('TG_PLUGIN', `there is no ${kind} of type '${type}'`)
 }
 
-const isPlugin = (value: unknown): value is Plugin =>
-  typeof value === 'object' &&
-  value !== null &&
-  'kind' in value &&
-  (value.kind === 'source' || value.kind === 'sink' || value.kind === 'decoder') &&
-  'type' in value &&
-  typeof value.type === 'string' &&
-  'schema' in value &&
-  typeof value.schema === 'object' &&
-  value.schema !== null &&
-  'create' in value &&
-  typeof value.create === 'function'
+/** Everything that the parts of a plug-in must be, so that what is wrong is said when it is loaded. */
+const pluginFaults = (value: unknown): readonly string[] => {
+  if (typeof value !== 'object' || value === null)
+    return ['`export const plugin` with kind, type, schema and create is missing']
+  const { kind, type, schema, create } = value as Readonly<Record<string, unknown>>
+  return [
+    ...(kind === 'source' || kind === 'sink' || kind === 'decoder' ? [] : ['kind must be source, decoder or sink']),
+    ...(typeof type === 'string' && PLUGIN_TYPE.test(type) ? [] : ['type must be a name of a-z, 0-9 and -']),
+    ...(typeof schema === 'object' && schema !== null && !Array.isArray(schema)
+      ? []
+      : ['schema must be a JSON Schema']),
+    ...(typeof create === 'function' ? [] : ['create must be a function']),
+  ]
+}
+
+const isPlugin = (value: unknown): value is Plugin => pluginFaults(value).length === 0

@@ -4,10 +4,12 @@
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { DeviceProfile, SourceBinding } from './core/profile.ts'
+import { Knowledge } from './decode/knowledge.ts'
 import { createRouter } from './decode/router.ts'
 import type { ForwardWorkerData } from './forward/protocol.ts'
 import { runForwardThread } from './forward/worker-loop.ts'
 import { openCursor } from './log/cursor.ts'
+import { readDescriptions } from './log/description-file.ts'
 import { nodeFileSystem } from './log/file-system.ts'
 import { openReader } from './log/reader.ts'
 import { systemClock } from './ops/clock.ts'
@@ -26,9 +28,15 @@ await runForwardThread(parentPort, data, {
   loadSink: (type) => sinkPlugin(type, data.plugins),
   openReader: (durable) => openReader({ directory: data.dataDirectory, fileSystem, durable }),
   openCursor: (name) => openCursor({ directory: join(data.dataDirectory, 'cursors'), name, fileSystem, logger }),
-  createRouter: async (profiles, bindings) =>
-    createRouter(profiles as readonly DeviceProfile[], {
+  createDecoding: async (profiles, bindings, open) => {
+    const router = createRouter(profiles as readonly DeviceProfile[], {
       decoders: await decoderPlugins(data.plugins),
       bindings: bindings as readonly SourceBinding[],
-    }).decode,
+    })
+    const knowledge = new Knowledge(router, open)
+    // A file that cannot be used is the ingest thread's to deal with: the log is read instead.
+    const known = await readDescriptions({ directory: data.dataDirectory, fileSystem })
+    if (typeof known === 'object') knowledge.recall(known, data.durable)
+    return { decode: router.decode, knowledge }
+  },
 })

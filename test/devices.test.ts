@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { test } from 'tap'
 import { examplePayload, runExamples } from '../src/decode/examples.ts'
 import { createRouter } from '../src/decode/router.ts'
@@ -59,8 +59,77 @@ test('profiles leave the topics of plain sensors to the generic decoder', async 
     'tele/x',
     'x/debug',
     'x/set',
+    ...['home/kitchen/temperature', 'home/kitchen/sensor/co2', 'home/LWT', 'home/garage/door/state', 'home/power'],
+    ...[
+      'solar/power',
+      'solar/roof/power',
+      'solar/roof/1/power',
+      'inverter/power',
+      'inverter/pv/power',
+      'weather/wind_speed',
+    ],
+    ...['weather/outside/temperature', 'dsmr/power', 'meter/reading/total', 'energy/grid/import', 'heating/status'],
+    ...['application/x/temperature', 'v3/x/y', 'device/1/event/up', 'zwave', 'frigate', 'msh/x', 'wled', 'evcc/x'],
+    ...[
+      'N/a/b',
+      'owntracks',
+      'a/b/json/c',
+      'rtl_433/x',
+      'shellies',
+      'airgradient/x',
+      'ems/boiler_data',
+      'garden/pump/online',
+    ],
+    ...[
+      'a/b/events',
+      'a/b/c/d/e',
+      'plant/soil/moisture',
+      'tank/level',
+      '/slash/first',
+      'ESP_Easy/BME/Temperature',
+      'a//b',
+    ],
+    ...[
+      'sensor/1/state',
+      'node1/status/LWT',
+      '__proto__',
+      '__proto__/constructor',
+      'openWB/evu/W',
+      '$SYS/broker/uptime',
+    ],
   ]
   for (const topic of topics) t.equal(router.decode(messageOn(topic, '21.5')).profile, 'generic', topic)
+})
+
+test('an example of one profile is claimed by another at most through a pattern for any device at all', async (t) => {
+  for (const profile of profiles)
+    for (const { topic, ...example } of profile.examples) {
+      const { candidates } = router.explain(topic, examplePayload({ topic, ...example }))
+      const others = candidates.filter((candidate) => candidate.profile !== profile.name)
+      for (const { pattern } of others)
+        t.match(pattern, /^\{device\.\.\.\}\/status$/, `${profile.name}: ${topic} is claimed by ${pattern}`)
+    }
+})
+
+test('there are at least twenty profiles, each with its source of truth and what it takes for noise', async (t) => {
+  t.ok(profiles.length >= 20, `${profiles.length} profiles`)
+  for (const { name, source, about } of profiles) {
+    t.match(source, /^https?:\/\//, name)
+    t.match(about, /Device/i, name)
+  }
+})
+
+test('a key or a level named like a part of every object is a name like any other, in every profile', async (t) => {
+  const before = Object.getOwnPropertyNames(Object.prototype).length
+  for (const { name, examples } of profiles)
+    for (const { topic, payload = '' } of examples) {
+      const odd = topic.replace(/[^/]+(?=\/[^/]*$)/, '__proto__')
+      const keyed = payload.startsWith('{"') ? payload.replace('{"', '{"__proto__":{"polluted":1},"') : payload
+      for (const message of [messageOn(odd, payload), messageOn(topic, keyed), messageOn(odd, keyed)])
+        t.notMatch(router.decode(message).fault ?? '', /inside tidegate/, `${name}: ${message.topic}`)
+    }
+  t.notOk('polluted' in {})
+  t.equal(Object.getOwnPropertyNames(Object.prototype).length, before)
 })
 
 const samples = new URL('../../shared/samples/tasmota/ha-core-tests-apache2.ndjson', import.meta.url)
@@ -107,8 +176,32 @@ test('real Shelly answers on an events topic are a fault or readings, never a cr
     device: id,
     fault: /no 'params'/,
   })
-  t.match(router.decode(messageOn(`${id}/rpc`, readFileSync(new URL('Cover.Close_success', shelly)))), {
-    profile: 'shelly-gen2',
-    readings: [],
-  })
+  for (const file of readdirSync(shelly).filter((name) => !name.endsWith('.json'))) {
+    const answer = readFileSync(new URL(file, shelly))
+    t.match(router.decode(messageOn(`${id}/rpc`, answer)), { profile: 'shelly-gen2', device: id, readings: [] }, file)
+    t.match(router.decode(messageOn(`${id}/events/rpc`, answer)), { readings: [], fault: /no 'params'/ }, file)
+  }
+})
+
+const ttn = new URL('../../shared/samples/ttn/', import.meta.url)
+test('real messages of The Things Stack decode: the uplink to what its gateway heard, the join to nothing', {
+  skip: !existsSync(ttn) && 'no samples here',
+}, async (t) => {
+  const decoded = (file: string, event: string) =>
+    router.decode(messageOn(`v3/app1/devices/dev1/${event}`, readFileSync(new URL(file, ttn))))
+  const uplink = decoded('uplink_message-2.json', 'up')
+  t.match(uplink, { profile: 'the-things-stack', device: 'v3/app1/devices/dev1', fault: undefined })
+  t.strictSame(brief(uplink), [
+    'frm_payload="VGVtcGVyYXR1cmUgPSAwLjA="',
+    'f_port=15',
+    'f_cnt=0',
+    'spreading_factor=7',
+    'rssi=-35 dBm',
+    'snr=5 dB',
+    'gateway="eui-0242020000247803"',
+    'gateways=1',
+  ])
+  const join = decoded('join_accept-1.json', 'join')
+  t.match(join, { profile: 'the-things-stack', device: 'v3/app1/devices/dev1', readings: [], fault: undefined })
+  t.match(decoded('join_accept-1.json', 'up').fault, /no 'uplink_message'/)
 })

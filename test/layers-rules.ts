@@ -12,15 +12,31 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   decode: ['core'],
   log: ['core'],
   live: ['core', 'decode'],
+  commands: ['core', 'decode'],
   sinks: ['core'],
   ops: ['core'],
   upstream: ['core'],
+  // The contract suites for authors of plug-ins.
+  testing: ['core', 'config', 'decode', 'ops/clock'],
   api: ['core', 'live', 'decode', 'log/reader'],
   forward: ['core', 'decode', 'log/reader', 'log/cursor'],
   web: ['core'],
   'plugins.ts': ['core', 'sources', 'sinks', 'decode/dialects'],
-  'worker.ts': ['core', 'decode', 'forward', 'log/reader', 'log/cursor', 'log/file-system', 'ops', 'plugins.ts'],
-  'gateway.ts': [...['core', 'config', 'decode', 'log', 'live', 'ops', 'api', 'forward', 'upstream'], 'plugins.ts'],
+  'worker.ts': [
+    'core',
+    'decode',
+    'forward',
+    'log/reader',
+    'log/cursor',
+    'log/file-system',
+    'log/description-file',
+    'ops',
+    'plugins.ts',
+  ],
+  'gateway.ts': [
+    ...['core', 'config', 'decode', 'log', 'live', 'commands', 'ops', 'api', 'forward', 'upstream'],
+    'plugins.ts',
+  ],
   cli: [
     ...['core', 'config', 'sources', 'decode', 'log', 'live', 'sinks', 'ops', 'upstream', 'api', 'forward'],
     ...['plugins.ts', 'gateway.ts'],
@@ -46,9 +62,10 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   ajv: ['config'],
   preact: ['web'],
   mqtt: ['cli/simulate', 'sources/mqtt-client'],
-  serialport: ['sources/serial'],
+  // Modbus RTU has a framing of its own on the same port.
+  serialport: ['sources/serial', 'sources/modbus'],
   'modbus-serial': ['sources/modbus'],
-  cborg: ['decode/cbor', 'api/cbor'],
+  cborg: ['decode/cbor'],
   '@bufbuild/protobuf': ['decode/dialects/sparkplug'],
 }
 

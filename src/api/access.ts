@@ -19,13 +19,15 @@ export interface AccessOptions {
 export class Access {
   /** Whether a token is needed at all. */
   readonly tokenRequired: boolean
-  readonly #digests: readonly Buffer[]
+  readonly #digests: readonly { readonly name: string; readonly digest: Buffer }[]
   readonly #origins: ReadonlySet<string>
   readonly #hosts: ReadonlySet<string> | undefined
 
   constructor({ tokens, origins, listenHost }: AccessOptions) {
     this.tokenRequired = tokens.length > 0
-    this.#digests = tokens.map(({ hash }) => digestOf(hash)).filter((digest) => digest.length === HASH_LENGTH)
+    this.#digests = tokens
+      .map(({ name, hash }) => ({ name, digest: digestOf(hash) }))
+      .filter(({ digest }) => digest.length === HASH_LENGTH)
     const urls = origins.map(parseUrl).filter((url) => url !== undefined)
     this.#origins = new Set(urls.map(({ origin }) => origin))
     this.#hosts = isLoopback(listenHost)
@@ -34,17 +36,29 @@ export class Access {
   }
 
   tokenValid(token: string): boolean {
-    if (token.length > MAX_TOKEN_LENGTH) return false
+    return this.tokenName(token) !== undefined
+  }
+
+  /** Name of a valid token. */
+  tokenName(token: string): string | undefined {
+    if (token.length > MAX_TOKEN_LENGTH) return undefined
     const digest = createHash('sha256').update(token).digest()
-    let valid = false
-    for (const known of this.#digests) valid = timingSafeEqual(known, digest) || valid
-    return valid
+    let found: string | undefined
+    for (const known of this.#digests) if (timingSafeEqual(known.digest, digest)) found = known.name
+    return found
+  }
+
+  /** Who asks by this way, for the records: `rest`, or `rest:NAME` with a token. */
+  caller(way: string, header: string | undefined): string {
+    const token = bearer(header)
+    const name = token === undefined ? undefined : this.tokenName(token)
+    return name === undefined ? way : `${way}:${name}`
   }
 
   /** Whether the Authorization header carries a valid token, or none is needed. */
   authorized(header: string | undefined): boolean {
     if (!this.tokenRequired) return true
-    const token = /^bearer +(\S+) *$/i.exec((header ?? '').slice(0, 2 * MAX_TOKEN_LENGTH))?.[1]
+    const token = bearer(header)
     return token !== undefined && this.tokenValid(token)
   }
 
@@ -70,6 +84,10 @@ export class Access {
     return host !== undefined && parseUrl(origin)?.host === host.toLowerCase()
   }
 }
+
+/** `Token` is what clients of InfluxDB say instead. */
+const bearer = (header: string | undefined): string | undefined =>
+  /^(?:bearer|token) +(\S+) *$/i.exec((header ?? '').slice(0, 2 * MAX_TOKEN_LENGTH))?.[1]
 
 const digestOf = (hash: string): Buffer =>
   Buffer.from(hash.startsWith(HASH_PREFIX) ? hash.slice(HASH_PREFIX.length) : '', 'hex')

@@ -4,8 +4,8 @@
 import { type RawData, WebSocket } from 'ws'
 import { describe, TidegateError } from '../core/errors.ts'
 import { Follower } from '../live/follower.ts'
+import { sendCommand } from './commands.ts'
 import type { ApiContext } from './context.ts'
-import { commandFrom, sendCommand } from './devices.ts'
 import { type ClientMessage, parseClientMessage, type RequestId, subscriptionFrom } from './live-protocol.ts'
 import { badRequest, toTidegateError } from './problem.ts'
 import { HIGH_WATER_BYTES, type Stream } from './streams.ts'
@@ -22,16 +22,20 @@ export class LiveConnection implements Stream {
   readonly #context: ApiContext
   readonly #followers = new Map<RequestId, Follower>()
   #authorized: boolean
+  /** For the records. */
+  #caller: string
   #authorizeTimer: NodeJS.Timeout | undefined
   #pendingCommands = 0
   #countedBytes = 0
   #closed = false
   #heardMs = performance.now()
 
-  constructor(ws: WebSocket, context: ApiContext, authorized: boolean) {
+  /** `authorization`: the header that it came with, if any. */
+  constructor(ws: WebSocket, context: ApiContext, authorization: string | undefined) {
     this.#ws = ws
     this.#context = context
-    this.#authorized = authorized
+    this.#authorized = context.access.authorized(authorization)
+    this.#caller = context.access.caller('ws', authorization)
   }
 
   open(): void {
@@ -118,6 +122,8 @@ export class LiveConnection implements Stream {
       return
     }
     this.#authorized = true
+    const name = typeof token === 'string' ? access.tokenName(token) : undefined
+    if (name !== undefined) this.#caller = `ws:${name}`
     clearTimeout(this.#authorizeTimer)
     this.#say({ type: 'authorized' })
   }
@@ -153,12 +159,13 @@ export class LiveConnection implements Stream {
   }
 
   #command(id: RequestId, { members }: ClientMessage): void {
-    const command = commandFrom(members.get('device'), Object.fromEntries(members))
+    // The message's id names the answer, not the command.
+    const { device, type: _, id: __, ...body } = Object.fromEntries(members)
     if (this.#pendingCommands >= MAX_PENDING_COMMANDS)
       throw new TidegateError('TG_TOO_MANY', `${MAX_PENDING_COMMANDS} commands wait already`)
     this.#pendingCommands++
-    sendCommand(this.#context.options.send, command)
-      .then(() => this.#say({ type: 'accepted', id, command: command.id }))
+    sendCommand(this.#context.options.commands, device, body, this.#caller)
+      .then((command) => this.#say({ type: 'accepted', id, command }))
       .catch((error: unknown) => this.#complain(id, error))
       .finally(() => this.#pendingCommands--)
   }

@@ -18,6 +18,16 @@ const timeQuality = {
   description:
     'unsynced: the clock had not been set at arrival, and the time is what it said. corrected: it was set later in the same boot, and the time follows from that',
 }
+const commandId = {
+  type: 'string',
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$',
+  description: 'Sending the same again under the same id is harmless',
+}
+const quality = {
+  enum: ['faulty', 'out-of-range'],
+  description: 'faulty: the sensor says that it has no value. out-of-range: more or less than its profile says can be',
+}
+const moment = object(['seq', 'time'], { seq: reference('Seq'), time })
 const deviceProperties = {
   device: text,
   profile: { type: 'string', description: 'Device profile that decodes it; `generic` where none claims its topics' },
@@ -28,10 +38,24 @@ const deviceProperties = {
   values: { type: 'integer' },
   faults: { type: 'integer', description: 'Payloads that could not be decoded, as far back as the log goes' },
   lastFault: object(['seq', 'time', 'reason'], { seq: reference('Seq'), time, reason: text }),
-  expectedIntervalMs: { type: 'integer', description: 'How often it usually reports, once that is known' },
-  stale: { type: 'boolean', description: 'Overdue by several expected intervals' },
+  doubtful: {
+    type: 'array',
+    description: 'Values whose newest word cannot be right; what is shown is the last good one',
+    items: object(['name', 'quality', 'seq', 'time'], { name: text, quality, seq: reference('Seq'), time }),
+  },
+  presence: {
+    enum: ['online', 'offline', 'unknown'],
+    description: 'What it, its will or its bridge said last; unknown where none of them ever says',
+  },
+  presenceSince: { ...moment, description: 'Since when; absent where it is unknown' },
+  expectedIntervalMs: {
+    type: 'integer',
+    description: 'How often it reports: as its profile states, or as it was learnt; absent where it has no rhythm',
+  },
+  stale: { type: 'boolean', description: 'Offline, or overdue by several expected intervals' },
+  staleReason: { enum: ['offline', 'overdue'] },
 }
-const deviceRequired = ['device', 'profile', 'source', 'lastSeq', 'lastHeard', 'values', 'faults', 'stale']
+const deviceRequired = ['device', 'profile', 'source', 'lastSeq', 'lastHeard', 'values', 'faults', 'presence', 'stale']
 
 export const openApiSchemas: Readonly<Record<string, object>> = {
   Seq: { type: 'integer', minimum: 0, description: 'Sequence number of a message; never used twice' },
@@ -43,6 +67,12 @@ export const openApiSchemas: Readonly<Record<string, object>> = {
     unit,
     time: { ...time, description: "The payload's own time where it has one, else the arrival" },
     timeQuality,
+    historical: {
+      const: true,
+      description: 'The device sent it late: it belongs into the history and is no last value',
+    },
+    quality: { ...quality, description: `Of what came after it; this is the last good value. ${quality.description}` },
+    qualitySince: moment,
   }),
   Readings: object(['seq', 'readings'], { seq: reference('Seq'), gaps: list('Gap'), readings: list('Reading') }),
   PostedReading: {
@@ -69,12 +99,63 @@ export const openApiSchemas: Readonly<Record<string, object>> = {
   DeviceWithReadings: object(['seq', ...deviceRequired, 'readings'], {
     seq: reference('Seq'),
     ...deviceProperties,
+    commands: { type: 'array', items: reference('OfferedCommand'), description: 'What its profile offers' },
     readings: list('Reading'),
   }),
-  Command: object(['payload'], {
-    payload: { description: 'A text is sent as it is, anything else as JSON' },
-    topic: { type: 'string', description: 'MQTT Topic Name, where it is not the usual one of the device' },
-    qos: { enum: [0, 1, 2], default: 0 },
+  OfferedCommand: object(['name'], {
+    name: text,
+    title: text,
+    parameters: { type: 'object', additionalProperties: reference('CommandParameter') },
+  }),
+  CommandParameter: object(['type'], {
+    type: { enum: ['number', 'string', 'boolean'] },
+    title: text,
+    values: { type: 'array', items: value, description: 'The only values that are allowed' },
+    range: { type: 'array', items: { type: 'number' }, minItems: 2, maxItems: 2 },
+    integer: { type: 'boolean' },
+    unit,
+    maxLength: { type: 'integer' },
+    default: value,
+    sends: { type: 'object', additionalProperties: value, description: 'What the device gets for a value' },
+  }),
+  Command: {
+    oneOf: [
+      object(['payload'], {
+        id: commandId,
+        payload: { description: 'A text is sent as it is, anything else as JSON' },
+        topic: { type: 'string', description: 'MQTT Topic Name, where it is not the usual one of the device' },
+        qos: { enum: [0, 1, 2], default: 0 },
+      }),
+      object(['command'], {
+        id: commandId,
+        command: { type: 'string', description: 'Name of a command that the profile of the device offers' },
+        value: { ...value, description: 'Of the parameter `value`, or of the only one' },
+        parameters: { type: 'object', additionalProperties: value },
+      }),
+    ],
+  },
+  Commands: object(['device', 'commands'], {
+    device: text,
+    commands: list('CommandRecord'),
+    partial: { const: true, description: 'The log is too large to look through it in time: there may be newer ones' },
+  }),
+  CommandRecord: object(['seq', 'id', 'device', 'by', 'source', 'at', 'outcome'], {
+    seq: { ...reference('Seq'), description: 'Of the audit entry before it was sent' },
+    id: text,
+    device: text,
+    by: { type: 'string', description: 'Who sent it', examples: ['rest:panel', 'ws', 'automatic'] },
+    source: text,
+    command: text,
+    topic: text,
+    payload: { type: 'string', description: 'As text, shortened' },
+    payloadBytes: { type: 'integer' },
+    reason: text,
+    at: time,
+    outcome: {
+      enum: ['pending', 'sent', 'failed', 'unknown'],
+      description: 'sent: the source took it. unknown: the source did not say in time. pending: not known, or not yet',
+    },
+    error: text,
   }),
   HistoryPage: object(['readings'], { readings: list('Reading'), gaps: list('Gap'), next: reference('Seq') }),
   HistorySteps: object(['readings'], { readings: list('Step') }),

@@ -1,5 +1,6 @@
 // The description of the HTTP API in OpenAPI 3.1, as it is served. A test compares its paths with what the server answers.
 
+import { cloudEventSchema, influxPaths, postReadings } from './openapi-ingest.ts'
 import { openApiSchemas } from './openapi-schemas.ts'
 
 interface DescriptionOptions {
@@ -68,29 +69,7 @@ const readings = {
       default: problem,
     },
   },
-  post: {
-    operationId: 'postReadings',
-    summary: 'Takes readings; answers once they are durable',
-    requestBody: {
-      required: true,
-      content: {
-        'application/json': {
-          schema: {
-            oneOf: [
-              reference('PostedReading'),
-              { type: 'array', minItems: 1, items: reference('PostedReading') },
-              reference('SenmlPack'),
-            ],
-          },
-        },
-        'application/senml+json': { schema: reference('SenmlPack') },
-      },
-    },
-    responses: {
-      201: answer('Durable', { type: 'object', required: ['seq'], properties: { seq: reference('Seq') } }),
-      default: problem,
-    },
-  },
+  post: postReadings,
 }
 
 const devices = {
@@ -112,15 +91,20 @@ const device = {
 
 const commands = {
   parameters: [DEVICE_PATH],
+  get: {
+    operationId: 'getCommands',
+    summary: 'The last commands to a device and what became of them, the newest first, from the log',
+    responses: { 200: answer('The commands', reference('Commands')), default: problem },
+  },
   post: {
     operationId: 'sendCommand',
-    summary: 'Sends something to a device; 409 where no source reaches it',
+    summary: 'Sends a command of its profile, or something of your own, to a device; 409 where no source reaches it',
     requestBody: { required: true, content: json(reference('Command')) },
     responses: {
       202: answer('The source of the device took it', {
         type: 'object',
         required: ['id'],
-        properties: { id: { type: 'string', format: 'uuid' } },
+        properties: { id: { type: 'string' } },
       }),
       default: problem,
     },
@@ -150,6 +134,18 @@ const history = {
       }),
       default: problem,
     },
+  },
+}
+
+const profileDraft = {
+  get: {
+    operationId: 'getProfileDraft',
+    summary: 'A draft of a device profile (YAML), from the newest messages that the log holds',
+    parameters: [
+      query('topic', 'A Topic Filter; its first + is taken for the device', { type: 'string' }),
+      query('device', 'Or a device that no profile claims', { type: 'string' }),
+    ],
+    responses: { 200: answer('The draft', { type: 'string' }, 'application/yaml'), default: problem },
   },
 }
 
@@ -193,6 +189,7 @@ export const openApi = ({ version, tokenRequired }: DescriptionOptions): object 
     '/api/v1/devices/{device}/commands': commands,
     '/api/v1/history': history,
     '/api/v1/events': events,
+    '/api/v1/profile-draft': profileDraft,
     '/api/v1/status': operation('getStatus', 'What `tidegate status --json` prints', answer('', { type: 'object' })),
     '/api/v1/openapi.json': operation('getOpenApi', 'This description', answer('', { type: 'object' })),
     '/api/v1/config-schema.json': operation(
@@ -200,12 +197,13 @@ export const openApi = ({ version, tokenRequired }: DescriptionOptions): object 
       'JSON Schema of the configuration file',
       answer('', { type: 'object' }, 'application/schema+json'),
     ),
+    ...influxPaths,
     '/metrics': operation('getMetrics', 'Metrics for Prometheus', answer('', { type: 'string' }, 'text/plain')),
     '/livez': operation('getLiveness', 'Whether the process answers', answer('', { type: 'object' })),
     '/readyz': operation('getReadiness', 'Whether it does its work; 503 with reasons', answer('', { type: 'object' })),
   },
   components: {
-    schemas: openApiSchemas,
+    schemas: { ...openApiSchemas, CloudEvent: cloudEventSchema },
     responses: { Problem: answer('What went wrong (RFC 9457)', reference('Problem'), 'application/problem+json') },
     securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
   },

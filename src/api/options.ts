@@ -1,6 +1,8 @@
 // What the gateway gives to the API, and the limits that the API keeps.
 
-import type { Clock, Command, Decode, Intake, Logger, Meter } from '../core/contract.ts'
+import type { CommandDesk } from '../core/command.ts'
+import type { Clock, Decode, Intake, Logger, Meter } from '../core/contract.ts'
+import type { DecoderPlugin } from '../core/plugin-contract.ts'
 import type { StatusReport } from '../core/status.ts'
 import type { Live } from '../live/live.ts'
 
@@ -20,11 +22,13 @@ export interface ApiOptions {
   readonly live: Live
   readonly intake: Intake
   readonly decode: Decode
+  /** The dialects that there are, for drafts of device profiles. */
+  readonly decoders: ReadonlyMap<string, DecoderPlugin>
   readonly status: () => StatusReport
   readonly metrics: () => Promise<string>
   readonly readiness: () => Readiness
-  /** Rejects with TG_COMMAND_UNDELIVERABLE where no source reaches the device. */
-  readonly send?: ((command: Command) => Promise<void>) | undefined
+  /** Absent: nothing takes commands. */
+  readonly commands?: CommandDesk | undefined
   readonly configSchema?: object | undefined
   /** Files of the dashboard. */
   readonly webDirectory: string

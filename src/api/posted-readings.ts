@@ -2,7 +2,7 @@
 // the device of each record, so that decoding gives back exactly what was posted.
 
 import type { Reading } from '../core/contract.ts'
-import { EARLIEST_DATE_MS, MAX_SENML_RECORDS } from '../core/senml.ts'
+import { EARLIEST_DATE_MS } from '../core/senml.ts'
 import { topicNameFault } from '../core/topic.ts'
 import { timeFrom } from './parameters.ts'
 import { badRequest } from './problem.ts'
@@ -15,10 +15,9 @@ const MAX_NAME_LENGTH = 256
 const EARLIEST_MS = EARLIEST_DATE_MS
 const LATEST_MS = 253_402_300_799_999
 
-/** Throws TG_BAD_REQUEST, naming the reading and the member. */
+/** How many there may be is checked before. Throws TG_BAD_REQUEST, naming the reading and the member. */
 export const readingsFrom = (value: unknown): readonly Reading[] => {
   const list: unknown[] = Array.isArray(value) ? value : [value]
-  if (list.length > MAX_SENML_RECORDS) throw badRequest(`there are more than ${MAX_SENML_RECORDS} readings`)
   return list.map((item, index) => readingFrom(item, Array.isArray(value) ? `reading ${index}` : 'the reading'))
 }
 

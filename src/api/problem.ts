@@ -14,15 +14,17 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   TG_NOT_FOUND: 404,
   TG_METHOD_NOT_ALLOWED: 405,
   TG_COMMAND_UNDELIVERABLE: 409,
+  TG_KEY_PENDING: 409,
   TG_BODY_TOO_LARGE: 413,
   TG_MESSAGE_TOO_LARGE: 413,
   TG_MEDIA_TYPE: 415,
+  TG_KEY_REUSED: 422,
   TG_TOO_MANY: 429,
   TG_UNAVAILABLE: 503,
   TG_LOG_WRITE: 503,
   TG_LOG_CLOSED: 503,
 }
-/** Said with 429 and 503: when trying again is reasonable. */
+/** Said with 429, 503 and a key that is pending: when trying again is reasonable. */
 const RETRY_AFTER_S = 5
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
@@ -53,7 +55,7 @@ export const sendProblem = (
 ): FastifyReply => {
   const status = statusOf(error.code)
   if (status === 401) reply.header('www-authenticate', 'Bearer realm="tidegate"')
-  if (status === 429 || status === 503) reply.header('retry-after', RETRY_AFTER_S)
+  if (status === 429 || status === 503 || error.code === 'TG_KEY_PENDING') reply.header('retry-after', RETRY_AFTER_S)
   return reply
     .code(status)
     .header('content-type', PROBLEM_TYPE)

@@ -9,6 +9,7 @@ import { describe, systemCode, TidegateError } from '../core/errors.ts'
 import { delay } from '../core/time.ts'
 import { Access } from './access.ts'
 import { BodyCache } from './body-cache.ts'
+import { registerCommands } from './commands.ts'
 import type { ApiContext } from './context.ts'
 import { registerDashboard } from './dashboard.ts'
 import { registerDevices } from './devices.ts'
@@ -20,6 +21,7 @@ import { registerOperations } from './operations.ts'
 import { API_LIMITS, type ApiOptions } from './options.ts'
 import { parseQuery } from './parameters.ts'
 import { badRequest, PROBLEM_TYPE, problemText, sendProblem, toTidegateError } from './problem.ts'
+import { registerProfileDraft } from './profile-draft.ts'
 import { registerReadings } from './readings.ts'
 import { BODY_TYPES, MAX_BODY_BYTES } from './request-body.ts'
 import { Streams } from './streams.ts'
@@ -167,9 +169,11 @@ const register = async (app: FastifyInstance, context: ApiContext): Promise<void
     if (route.method === 'HEAD') route.onSend = [...[route.onSend ?? []].flat(), dropEmptyLength]
   })
   registerReadings(app, context)
-  registerIngest(app, context)
+  await registerIngest(app, context)
   registerDevices(app, context)
+  registerCommands(app, context)
   registerHistory(app, context)
+  registerProfileDraft(app, context)
   registerEvents(app, context)
   registerOperations(app, context)
   await registerDashboard(app, context)
@@ -213,7 +217,10 @@ const admit = async (
       reply.header('access-control-expose-headers', 'etag, tidegate-seq')
       if (request.method === 'OPTIONS') {
         reply.header('access-control-allow-methods', 'GET, HEAD, POST')
-        reply.header('access-control-allow-headers', 'authorization, content-type, if-none-match, last-event-id')
+        reply.header(
+          'access-control-allow-headers',
+          'authorization, content-encoding, content-type, idempotency-key, if-none-match, last-event-id',
+        )
         return reply.header('access-control-max-age', 600).code(204).send()
       }
     }
@@ -226,7 +233,7 @@ const admit = async (
 /** Open without a token are only what supervisors ask, and the page that asks for the token. The route counts, not how it was spelt. */
 const isGuarded = ({ routeOptions, url }: FastifyRequest): boolean => {
   const path = routeOptions.url ?? url
-  return path.startsWith('/api/') || path === '/metrics'
+  return path.startsWith('/api/') || path === '/metrics' || path === '/write'
 }
 
 /** What Node could not parse never becomes a request. */

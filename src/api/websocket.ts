@@ -80,10 +80,8 @@ export class LiveSockets {
       ws.close(CLOSE_TOO_MANY, 'too many connections')
       return
     }
-    const { access } = this.#context
     // A program may send its token with the upgrade already; a browser cannot.
-    const authorized = access.authorized(request.headers.authorization)
-    const connection = new LiveConnection(ws, this.#context, authorized)
+    const connection = new LiveConnection(ws, this.#context, request.headers.authorization)
     // Counts from the last time that bytes moved, in the middle of a large message too.
     request.socket.setTimeout(this.#context.limits.stallMs, () => connection.stalled())
     connection.open()

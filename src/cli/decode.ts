@@ -2,13 +2,14 @@
 
 import { readFile } from 'node:fs/promises'
 import type { Decoding, Reading } from '../core/contract.ts'
-import { TidegateError } from '../core/errors.ts'
+import { systemCode, TidegateError } from '../core/errors.ts'
 import { topicNameFault } from '../core/topic.ts'
 import { createRouter, type Router } from '../decode/router.ts'
 import { parseArguments } from './arguments.ts'
-import { configOption, configUsage } from './configuration.ts'
+import { configOption, configUsage, configuration } from './configuration.ts'
 import { printable, table } from './format.ts'
 import type { Io } from './io.ts'
+import { learnFrom } from './known-descriptions.ts'
 import { configuredDecoding } from './known-profiles.ts'
 import { UsageError, type Verb } from './verb.ts'
 
@@ -51,6 +52,7 @@ export const verb: Verb = {
     if (fault !== undefined) throw new UsageError(`--topic ${fault}`)
     const { profiles, ...known } = await configuredDecoding(values.config, io)
     const router = createRouter(profiles, known)
+    await learnFromGateway(values.config, router, io)
     const payload = values.file === undefined ? await readInput(io) : await readPayload(values.file)
     const message = { topic, payload, source: values.source, receivedAt: Date.now() }
     const { profile } = values
@@ -60,6 +62,17 @@ export const verb: Verb = {
     io.stdout.write(values.json ? `${JSON.stringify(asJson(decoding, why))}\n` : asText(decoding, why, router))
     return decoding.fault === undefined ? 0 : 1
   },
+}
+
+/** What the gateway's log tells about the topic (its birth, its discovery) counts here, too; there need be no gateway. */
+const learnFromGateway = async (config: string | undefined, router: Router, io: Io): Promise<void> => {
+  const { data } = (await configuration(config, io)).gateway
+  try {
+    await learnFrom(data, router, io.signal)
+  } catch (error) {
+    if (!(error instanceof TidegateError)) throw error
+    if (systemCode(error.cause) !== 'ENOENT') io.stderr.write(`tidegate decode: ${error.message}\n`)
+  }
 }
 
 const asJson = ({ profile, device, readings, fault }: Decoding, why: string) => ({

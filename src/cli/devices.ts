@@ -1,4 +1,4 @@
-// tidegate devices: lists the device profiles, and runs their examples.
+// tidegate devices: lists the device profiles, runs their examples, and drafts a new one.
 
 import { mergeProfiles, readProfileFiles } from '../config/device-profiles.ts'
 import type { DeviceProfile } from '../core/profile.ts'
@@ -6,6 +6,7 @@ import { type ExampleResult, runExamples } from '../decode/examples.ts'
 import { createRouter } from '../decode/router.ts'
 import { parseArguments } from './arguments.ts'
 import { configOption, configUsage } from './configuration.ts'
+import { suggestDevice } from './devices-suggest.ts'
 import { printable, table } from './format.ts'
 import type { Io } from './io.ts'
 import { configuredDecoding, type Decoding } from './known-profiles.ts'
@@ -13,26 +14,44 @@ import { UsageError, type Verb } from './verb.ts'
 
 const usage = `Usage: tidegate devices list [options]
        tidegate devices test [FILE...] [options]
+       tidegate devices suggest --topic FILTER [--name NAME] [--out FILE] [options]
 
-list   the device profiles that are known: the built-in ones and those of gateway.devices
-test   runs the examples of the profiles, or of the profiles in the named files only;
-       the exit code is 1 if one fails
+list     the device profiles that are known: the built-in ones and those of gateway.devices
+test     runs the examples of the profiles, or of the profiles in the named files only;
+         the exit code is 1 if one fails
+suggest  a draft of a profile, from the newest messages on the topic that the log holds
 
   --json              print JSON
+  --topic FILTER      suggest: an MQTT Topic Filter; its first + is taken for the device
+  --name NAME         suggest: the profile's name
+  --out FILE          suggest: write it there instead of to standard output
+  --data DIR          suggest: this data directory, instead of the configured gateway.data
 ${configUsage}
   -h, --help          this text`
 
-const options = { ...configOption, json: { type: 'boolean', default: false } } as const
+const options = {
+  ...configOption,
+  json: { type: 'boolean', default: false },
+  topic: { type: 'string' },
+  name: { type: 'string' },
+  out: { type: 'string' },
+  data: { type: 'string' },
+} as const
 
 export const verb: Verb = {
   name: 'devices',
-  summary: 'list the device profiles, and run their examples',
+  summary: 'list the device profiles, run their examples, draft a new one',
   usage,
   async run(args, io) {
     const { values, positionals } = parseArguments(args, options, Number.POSITIVE_INFINITY)
     const [action, ...files] = positionals
-    if (action !== 'list' && action !== 'test') {
-      throw new UsageError(action === undefined ? 'say list or test' : `'${action}' is neither list nor test`)
+    if (action !== 'list' && action !== 'test' && action !== 'suggest')
+      throw new UsageError(
+        action === undefined ? 'say list, test or suggest' : `'${action}' is no list, test or suggest`,
+      )
+    if (action === 'suggest') {
+      if (files[0] !== undefined) throw new UsageError(`unexpected argument '${files[0]}'`)
+      return suggestDevice(values, io)
     }
     const known = await configuredDecoding(values.config, io)
     const { profiles } = known

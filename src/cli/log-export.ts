@@ -17,6 +17,7 @@ import { jsonl } from './export-jsonl.ts'
 import { senml } from './export-senml.ts'
 import { countText } from './format.ts'
 import type { Io } from './io.ts'
+import { learnFrom } from './known-descriptions.ts'
 import { configuredDecoding } from './known-profiles.ts'
 import { dataDirectory, dataOptions, dataUsage, readerOf } from './log-data.ts'
 import { Output } from './output.ts'
@@ -70,6 +71,7 @@ export const exportLog = async (args: readonly string[], io: Io): Promise<number
   const directory = await dataDirectory(values, io)
   // What comes later is for the next export.
   const { last } = await inspectLog(directory)
+  await learnFrom(directory, router, io.signal)
   const reader = readerOf(directory)
   try {
     await new Export(wish, router, io).run(reader, last)

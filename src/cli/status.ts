@@ -57,7 +57,7 @@ export const statusText = (report: StatusReport): string => {
     ...(log.wear === undefined || log.wear.payloadBytes === 0 ? [] : [['wear', wearText(log.wear)]]),
     [
       'live',
-      `${countText(live.devices)} devices, ${countText(live.values)} values, ${countText(live.faults)} faults, ${countText(live.subscribers)} subscribers`,
+      `${countText(live.devices)} devices${live.stale > 0 ? ` (${countText(live.stale)} stale)` : ''}, ${countText(live.values)} values, ${countText(live.faults)} faults, ${countText(live.subscribers)} subscribers`,
     ],
     ['clock', `${new Date(clock.time).toISOString()}${clock.synced ? '' : ', never set: times are not to be trusted'}`],
     ['memory', `${sizeText(memory.rssBytes)} resident, ${sizeText(memory.heapUsedBytes)} heap`],

@@ -4,7 +4,7 @@
 import type { PluginType } from './schema.ts'
 
 const laterTypes: Readonly<Record<PluginType['kind'], readonly string[]>> = {
-  source: ['mqtt-client', 'serial', 'modbus'],
+  source: [],
   decoder: [],
   sink: ['influxdb', 'webhook'],
 }

@@ -7,10 +7,15 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, systemCode, TidegateError } from '../core/errors.ts'
 import type { DeviceProfile } from '../core/profile.ts'
+import { type SerialSettings, serialProperties } from '../core/serial-settings.ts'
+import { type ShapeRule, shapeSchema } from '../core/shape.ts'
 import { ConfigDocument, type Problem } from './document.ts'
+import { resolveModbus } from './modbus-section.ts'
 import { profileSchema } from './profile-schema.ts'
 import { profileFindings, type WrittenField, type WrittenProfile } from './profile-semantics.ts'
+import { resolveUnits } from './resolution.ts'
 import type { PluginType } from './schema.ts'
+import { parseDuration } from './units.ts'
 import { type Finding, validator } from './validation.ts'
 
 /** A directory with more files is not one of profiles. */
@@ -127,13 +132,22 @@ const readProfile = async (
 const withMatchLists = (written: WrittenProfile): Omit<DeviceProfile, 'file'> => {
   const lists = ({ fields }: { readonly fields?: readonly WrittenField[] }) =>
     fields === undefined ? {} : { fields: fields.map((field) => ({ ...field, match: [field.match].flat() })) }
-  const { fields: _, rules, ...rest } = written
+  const { fields: _, rules, interval, serial, modbus, shape, ...rest } = written
+  const section = modbus === undefined ? undefined : resolveModbus(modbus)
+  const intervalMs = interval === undefined ? undefined : parseDuration(interval)
   return {
     ...rest,
+    ...(intervalMs === undefined ? {} : { intervalMs }),
+    ...(serial === undefined
+      ? {}
+      : { serial: resolveUnits(serial, { properties: serialProperties }) as SerialSettings }),
+    ...(section === undefined ? {} : { modbus: section }),
+    ...(shape === undefined ? {} : { shape: resolveUnits(shape, shapeSchema) as readonly ShapeRule[] }),
     ...lists(written),
     rules: rules.map((rule) => {
       const { fields: __, ...ruleRest } = rule
-      return { ...ruleRest, ...lists(rule) }
+      const options = rule.decoder === 'modbus' && section !== undefined ? { options: { ...section } } : {}
+      return { ...ruleRest, ...lists(rule), ...options }
     }),
   }
 }

@@ -1,6 +1,7 @@
 // The formats that schemas may ask for besides JSON Schema's own, each with the words for what it expects.
 
-import { topicFilterFault } from '../core/topic.ts'
+import { topicFilterFault, topicNameFault } from '../core/topic.ts'
+import { isUnit } from '../core/unit.ts'
 import { parseListen } from './listen.ts'
 import { isName } from './schema.ts'
 import { parseDuration, parseSize } from './units.ts'
@@ -18,6 +19,10 @@ const isOrigin = (text: string): boolean => {
   const { protocol, origin } = new URL(text)
   return (protocol === 'http:' || protocol === 'https:') && origin === text.replace(/\/$/, '')
 }
+
+// In single quotes YAML leaves a backslash as it is, which nobody means.
+const isByteText = (text: string): boolean =>
+  [...text].every((character) => character.charCodeAt(0) <= 0xff && character.length === 1) && !/\\[rntx0]/.test(text)
 
 export const formats: Readonly<Record<string, Format>> = {
   duration: {
@@ -46,9 +51,29 @@ export const formats: Readonly<Record<string, Format>> = {
     accepts: (text) => topicFilterFault(text) === undefined,
     expected: 'an MQTT Topic Filter, such as sensors/# or +/temperature',
   },
+  unit: {
+    accepts: isUnit,
+    expected: 'a SenML unit, such as Cel, W or %RH',
+  },
   origin: {
     accepts: isOrigin,
     expected: 'an origin without a path, such as https://panel.example',
+  },
+  topic: {
+    accepts: (text) => topicNameFault(text) === undefined,
+    expected: 'an MQTT Topic Name: without + # and control characters',
+  },
+  'device-path': {
+    accepts: (text) => text.startsWith('/') && !text.includes('\0'),
+    expected: 'an absolute path, such as /dev/serial/by-id/…',
+  },
+  bytes: {
+    accepts: (text) => isByteText(text),
+    expected: 'characters of one byte each, control characters in double quotes ("\\r\\n", "\\xAA"), or { hex: AA C0 }',
+  },
+  hex: {
+    accepts: (text) => /^\s*([0-9a-fA-F]{2}\s*)+$/.test(text),
+    expected: 'pairs of hexadecimal digits, such as 0D 0A',
   },
   uri: {
     accepts: (text) => URL.canParse(text),

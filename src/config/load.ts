@@ -91,12 +91,24 @@ const allPlugins = async (written: unknown, base: string, { plugins, loadPlugin 
       continue
     }
     try {
-      loaded.push(await loadPlugin(resolve(base, path)))
+      const plugin = await loadPlugin(resolve(base, path))
+      const fault = schemaFault(plugin)
+      if (fault === undefined) loaded.push(plugin)
+      else report(`plug-in ${path}: its schema is not valid: ${fault}`)
     } catch (error) {
       report(`plug-in ${path}: ${describe(error)}`)
     }
   }
   return { plugins: [...plugins, ...loaded], findings }
+}
+
+const schemaFault = (plugin: PluginType): string | undefined => {
+  try {
+    validator({ type: 'object', ...plugin.schema })
+    return undefined
+  } catch (error) {
+    return describe(error)
+  }
 }
 
 const located = (document: ConfigDocument, { path, at, message }: Finding): Problem => ({

@@ -1,12 +1,16 @@
 // What a schema cannot say about a device profile: whether its topic patterns, templates, units and examples make sense.
 
+import { describe } from '../core/errors.ts'
 import { type DeviceProfile, type ExampleMessage, GENERIC_PROFILE, PLAIN_DECODERS } from '../core/profile.ts'
 import { topicNameFault } from '../core/topic.ts'
-import { templateNames, topicPatternFault } from '../core/topic-pattern.ts'
-import { isUnit, unitSymbols } from '../core/unit.ts'
+import { topicPatternFault } from '../core/topic-pattern.ts'
+import { isUnit } from '../core/unit.ts'
+import { commandFindings } from './command-semantics.ts'
 import type { Path } from './document.ts'
-import { nearest } from './nearest.ts'
+import { modbusFindings, type WrittenModbus } from './modbus-section.ts'
 import type { PluginType } from './schema.ts'
+import { framingFindings } from './serial-semantics.ts'
+import { commonCaptures, templateFindings, unknownUnit, wrong } from './template-findings.ts'
 import { type Finding, pathText, validator } from './validation.ts'
 
 /** As the schema accepts it: `match` may be one glob. */
@@ -14,7 +18,9 @@ export type WrittenField = Omit<NonNullable<DeviceProfile['fields']>[number], 'm
   readonly match: string | readonly string[]
 }
 type WrittenRule = Omit<DeviceProfile['rules'][number], 'fields'> & { readonly fields?: readonly WrittenField[] }
-export type WrittenProfile = Omit<DeviceProfile, 'fields' | 'rules' | 'file'> & {
+export type WrittenProfile = Omit<DeviceProfile, 'fields' | 'rules' | 'file' | 'intervalMs' | 'modbus'> & {
+  readonly modbus?: WrittenModbus
+  readonly interval?: string
   readonly fields?: readonly WrittenField[]
   readonly rules: readonly WrittenRule[]
 }
@@ -25,6 +31,12 @@ export const profileFindings = (profile: WrittenProfile, decoders: readonly Plug
   ...fieldFindings(profile.fields, ['fields'], commonCaptures(profile.rules.flatMap(({ topics }) => topics))),
   ...profile.rules.flatMap((rule, index) => ruleFindings(rule, ['rules', index])),
   ...profile.rules.flatMap((rule, index) => decoderFindings(rule, ['rules', index], decoders)),
+  ...commandFindings(profile.commands ?? []),
+  ...framingFindings(profile.serial, ['serial']),
+  ...modbusFindings(
+    profile.modbus,
+    profile.rules.map(({ decoder }) => decoder),
+  ),
   ...profile.examples.flatMap((example, index) => {
     const at = ['examples', index]
     const { readings, fault, presence, before = [] } = example
@@ -53,8 +65,18 @@ const decoderFindings = (rule: WrittenRule, at: Path, decoders: readonly PluginT
     return options === undefined ? [] : [wrong([...at, 'options'], `decoder ${decoder} has no options`)]
   const plugin = decoders.find(({ kind, type }) => kind === 'decoder' && type === decoder)
   if (plugin === undefined) return [] // the schema refused it
+  const given = options ?? {}
   const validate = validator({ type: 'object', additionalProperties: false, ...plugin.schema })
-  return validate(options ?? {}, options === undefined ? at : [...at, 'options'])
+  const path = options === undefined ? at : [...at, 'options']
+  const findings = validate(given, path)
+  if (findings.length > 0) return findings
+  Object.assign(rule, { options: given })
+  try {
+    plugin.create?.(given, undefined as never)
+    return []
+  } catch (error) {
+    return [wrong(path, `decoder ${decoder} refuses its options: ${describe(error)}`)]
+  }
 }
 
 const ruleFindings = (rule: WrittenRule, at: Path): readonly Finding[] => {
@@ -65,11 +87,26 @@ const ruleFindings = (rule: WrittenRule, at: Path): readonly Finding[] => {
   if (faults.length > 0) return faults
   // What a source that names the profile knows is the device.
   const captures = rule.topics.length === 0 ? ['device'] : commonCaptures(rule.topics)
+  const deviceCaptures = rule.deviceFrom === undefined ? captures : [...captures, 'device']
   return [
-    ...templateFindings(rule.device ?? '{device}', captures, [...at, rule.device === undefined ? 'topics' : 'device']),
+    ...deviceFromFindings(rule, captures, at),
+    ...templateFindings(rule.device ?? '{device}', deviceCaptures, [
+      ...at,
+      rule.device === undefined ? 'topics' : 'device',
+    ]),
     ...templateFindings(rule.name, [...captures, 'path'], [...at, 'name']),
+    ...templateFindings(rule.presence?.device, captures, [...at, 'presence', 'device']),
     ...fieldFindings(rule.fields, [...at, 'fields'], captures),
   ]
+}
+
+const deviceFromFindings = (rule: WrittenRule, captures: readonly string[], at: Path): readonly Finding[] => {
+  if (rule.deviceFrom === undefined) return []
+  const path = [...at, 'deviceFrom']
+  if (rule.decoder !== 'json') return [wrong(path, `deviceFrom needs decoder json; this is ${rule.decoder}`)]
+  return rule.topics.length > 0 && captures.includes('device')
+    ? [wrong(path, 'the topics capture {device} already: deviceFrom would give it a second meaning')]
+    : []
 }
 
 const fieldFindings = (
@@ -84,26 +121,3 @@ const fieldFindings = (
       ? [wrong([...at, index, 'range'], `${pathText([...at, index, 'range'])} is empty`)]
       : []),
   ])
-
-const templateFindings = (template: string | undefined, known: readonly string[], at: Path): readonly Finding[] =>
-  templateNames(template ?? '')
-    .filter((name) => !known.includes(name))
-    .map((name) =>
-      wrong(
-        at,
-        `{${name}} is captured by no topic pattern${known.length === 0 ? '' : `; there is {${known.join('}, {')}}`}`,
-      ),
-    )
-
-// A template holds for every pattern of its rule, so only what all of them capture may stand in it.
-const commonCaptures = (topics: readonly string[]): readonly string[] => {
-  const [first = [], ...others] = topics.map(templateNames)
-  return first.filter((name) => others.every((names) => names.includes(name)))
-}
-
-const unknownUnit = (unit: string): string => {
-  const meant = nearest(unit, unitSymbols())
-  return `${unit} is no SenML unit${meant === undefined ? '' : `; did you mean ${meant}?`}`
-}
-
-const wrong = (path: Path, message: string): Finding => ({ path, at: 'value', message })

@@ -7,7 +7,10 @@ import { durationPattern, sizePattern } from './units.ts'
 export type JsonSchema = Readonly<Record<string, unknown>>
 
 /** What the configuration needs to know of a plug-in. */
-export type PluginType = Pick<Plugin, 'kind' | 'type' | 'schema'>
+export type PluginType = Pick<Plugin, 'kind' | 'type' | 'schema'> & {
+  /** Of a decoder: called to learn whether it refuses options that its schema accepts. */
+  create?(options: unknown, context: never): unknown
+}
 
 /** More sources or sinks than this is a mistake of a generator; each costs memory and, as a sink, a cursor. */
 const MAX_PARTS = 256
@@ -240,6 +243,11 @@ const patterns: Readonly<Record<string, string>> = {
   name: `${NAME_PATTERN}|${PLACEHOLDER}`,
   'token-hash': `^(sha256:[0-9a-f]{64}|${PLACEHOLDER})$`,
   'topic-filter': '^[^\\u0000]+$',
+  unit: '^\\S+$',
+  topic: '^[^+#\\u0000]+$',
+  'device-path': `^(/.*|${PLACEHOLDER})$`,
+  bytes: '^[\\u0000-\\u00ff]+$',
+  hex: '^\\s*([0-9a-fA-F]{2}\\s*)+$',
   origin: `^(https?://[^/]+|${PLACEHOLDER})$`,
 }
 

@@ -4,6 +4,7 @@
 import type { Path } from './document.ts'
 import { isLoopback, type ListenAddress, listenersCollide, parseListen } from './listen.ts'
 import { list, record } from './schema.ts'
+import { serialFindings } from './serial-semantics.ts'
 import { type Finding, pathText } from './validation.ts'
 
 /** `value` is the configuration with its defaults filled in. */
@@ -15,6 +16,7 @@ export const semanticFindings = (value: unknown): readonly Finding[] => [
   ...openBrokers(value),
   ...unusableUrls(value),
   ...unclearPolicies(value),
+  ...serialFindings(value),
 ]
 
 interface Listener extends ListenAddress {

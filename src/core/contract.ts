@@ -20,7 +20,10 @@ export interface Message {
   readonly source: string
   readonly qos: 0 | 1 | 2
   readonly retain: boolean
-  /** QoS 2 only: who sent it under which packet identifier, so that a retransmission is recognised after a restart. */
+  /**
+   * QoS 2: who sent it under which packet identifier, so that a retransmission is recognised after a restart. Posted over HTTP
+   * with an idempotency key: 48 bits of the key's hash, for the same reason.
+   */
   readonly origin?: Origin
 }
 
@@ -193,6 +196,40 @@ export interface Description {
   readonly receivedAt: UnixMs
   /** As the decoder's describe() gave it. */
   readonly value: unknown
+  /** The same. */
+  readonly tag?: string
+}
+
+/** One thing that a message tells about others. */
+export interface Described {
+  readonly key: string
+  /** Plain data, as JSON holds it; immutable and small. */
+  readonly value: unknown
+  /** What differs from message to message although they tell the same (the number of a session): values are shared then. */
+  readonly tag?: string
+  /** It tells what comes on other topics, whatever decodes them: the router completes their readings by it. */
+  readonly topics?: readonly TopicNote[]
+}
+
+/** What another message says about what comes on a topic. */
+export interface TopicNote {
+  readonly topic: string
+  /**
+   * value: one of its readings. availability: who is there, by the texts `on` and `off`. noise: nothing that is measured
+   * (attributes, commands), unless another note says that there is a value.
+   */
+  readonly is: 'value' | 'availability' | 'noise'
+  /** Path of the value in JSON; absent where the whole payload is the value. */
+  readonly path?: string
+  /** As it is spelt; it counts where the payload and the profile name none. */
+  readonly unit?: string
+  /** What kind of quantity it is; tells what a percentage is a percentage of. */
+  readonly kind?: string
+  /** Texts that stand for true and false. */
+  readonly on?: string
+  readonly off?: string
+  /** Of an availability: the topics whose devices are meant. */
+  readonly of?: readonly { readonly topic: string; readonly path?: string }[]
 }
 
 /**
@@ -205,11 +242,11 @@ export interface Decoder {
   readonly severalDevices?: true
   decode(message: DecoderInput): readonly Reading[] | Decoded
   /**
-   * What this message tells about others, by keys of this dialect; absent or empty: nothing. Called for every message of a
-   * rule with this decoder, in seq order, before decode(). Values are immutable and small: they are kept in memory, and the
-   * message is kept beside the log for as long as it is the newest of its topic, even when retention took it.
+   * What this message tells about others, by keys of this dialect; empty: nothing, and nothing any more. Called for every
+   * message of a rule with this decoder that is not the same as the one before it on its topic, in any order. The messages
+   * are kept beside the log, even when retention took them, and asked again by the next version of this decoder.
    */
-  describe?(message: DecoderInput): readonly { readonly key: string; readonly value: unknown }[]
+  describe?(message: DecoderInput): readonly Described[]
 }
 
 /** The long form of what a decoder gives. */
@@ -223,6 +260,8 @@ export interface Decoded {
   readonly presence?: readonly Presence[]
   /** A message to send back, such as a request for a rebirth. Sent for live messages only, at most so often. */
   readonly request?: DeviceRequest
+  /** Where the message stands in what its sender counts: whoever sees the messages in order sees what is missing. */
+  readonly sequence?: SequenceNumber
 }
 
 /** A value that the sensor or the profile says is wrong: it is no reading, and the value that is shown is marked. */
@@ -241,7 +280,21 @@ export interface Presence {
   readonly online: boolean
 }
 
+export interface SequenceNumber {
+  /** Who counts. */
+  readonly of: string
+  readonly number: number
+  /** The numbers are 0 up to one less than this, and begin again. */
+  readonly modulo: number
+  /** It begins anew here, whatever came before. */
+  readonly first?: true
+  /** What to send back where one is missing. */
+  readonly request: DeviceRequest
+}
+
 export interface DeviceRequest {
+  /** Requests to the same one are limited. */
+  readonly to: string
   readonly topic: string
   readonly payload: Buffer
   /** Why, for the audit entry. */

@@ -52,10 +52,12 @@ const CODES = {
   TG_NOT_FOUND: ['there is no such thing', 'see the list one level up'],
   TG_METHOD_NOT_ALLOWED: ['the method is not allowed here', 'see the OpenAPI description at /api/v1/openapi.json'],
   TG_BODY_TOO_LARGE: ['the request body is larger than the limit', 'send it in several requests'],
-  TG_MEDIA_TYPE: [
-    'the media type of the request body is not supported',
-    'send application/json or application/senml+json',
+  TG_MEDIA_TYPE: ['the media type of the request body is not supported', 'send one that the message names'],
+  TG_KEY_PENDING: [
+    'the first request with this idempotency key is not answered yet',
+    'send the same request again a little later',
   ],
+  TG_KEY_REUSED: ['the idempotency key belongs to another body', 'use a new key for each new body'],
   TG_UNAUTHORIZED: [
     'a valid token is required',
     'send Authorization: Bearer with a token whose hash stands in api.tokens',

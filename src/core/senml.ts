@@ -54,7 +54,8 @@ interface SenmlRecord {
   readonly bver?: number
   readonly n?: string
   readonly u?: string
-  readonly v?: number
+  /** A bigint where it is an integer that no double holds: it becomes text, with all its digits. */
+  readonly v?: number | bigint
   readonly vs?: string
   readonly vb?: boolean
   readonly vd?: string
@@ -135,8 +136,10 @@ const resolveRecord = (
     readings.push({ device, name: `${name}.sum`, value: sum, ...(timeMs === undefined ? {} : { timeMs }) })
 }
 
-const sumOf = (base: number | undefined, own: number | undefined): number | undefined =>
-  base === undefined ? own : base + (own ?? 0)
+const sumOf = (base: number | undefined, own: number | bigint | undefined): number | string | undefined => {
+  if (base !== undefined) return base + Number(own ?? 0)
+  return typeof own === 'bigint' ? String(own) : own
+}
 
 const checkedRecord = (item: unknown, index: number): SenmlRecord => {
   if (!isObject(item)) throw new DecodeError(`SenML record ${index} is not an object`)
@@ -148,6 +151,8 @@ const checkedRecord = (item: unknown, index: number): SenmlRecord => {
       // Unknown labels are ignored, unless they say that they must not be (4.4).
       if (label.endsWith('_'))
         throw new DecodeError(`SenML record ${index} needs the unknown extension '${cut(label)}'`)
+    } else if (label === 'v' && typeof value === 'bigint') {
+      values++
     } else if (typeof value !== type || (type === 'number' && !Number.isFinite(value))) {
       throw new DecodeError(`SenML record ${index}: '${label}' is not a ${type}`) // 4.3, table 1
     } else if (typeof value === 'string' && value.length > MAX_TEXT_LENGTH) {

@@ -42,6 +42,8 @@ export interface SinkStatus extends Health {
 
 export interface LiveStatus {
   readonly devices: number
+  /** Offline or overdue. */
+  readonly stale: number
   readonly values: number
   readonly faults: number
   readonly subscribers: number

@@ -81,6 +81,7 @@ const SPELLINGS: readonly (readonly [string, number, number, string])[] = [
   ['Wh', 0.001, 0, 'mWh'],
   ['J', 1000, 0, 'kJ'],
   ['J', 1_000_000, 0, 'MJ'],
+  ['J', 1_000_000_000, 0, 'GJ'],
   ['V', 1000, 0, 'kV'],
   ['mV', 0.001, 0, 'uV µV μV'],
   ['mA', 0.001, 0, 'uA µA μA'],
@@ -133,6 +134,66 @@ export const convertUnit = (value: number, spelling: UnitSpelling): number =>
   spelling.scale === 1 && spelling.offset === 0
     ? value
     : Number((value * spelling.scale + spelling.offset).toPrecision(12))
+
+/** From one registered unit to another of the same quantity: RFC 8798, 3 and what the SI says. */
+const FACTORS: readonly (readonly [string, number, string])[] = [
+  ['kW', 1_000, 'W'],
+  ['kVA', 1_000, 'VA'],
+  ['kvar', 1_000, 'var'],
+  ['Wh', 3_600, 'J'],
+  ['kWh', 3_600_000, 'J'],
+  ['Ah', 3_600, 'C'],
+  ['varh', 3_600, 'vars'],
+  ['kvarh', 3_600_000, 'vars'],
+  ['VAh', 3_600, 'VAs'],
+  ['kVAh', 3_600_000, 'VAs'],
+  ['mV', 0.001, 'V'],
+  ['mA', 0.001, 'A'],
+  ['ms', 0.001, 's'],
+  ['min', 60, 's'],
+  ['h', 3_600, 's'],
+  ['MHz', 1_000_000, 'Hz'],
+  ['hPa', 100, 'Pa'],
+  ['mm', 0.001, 'm'],
+  ['cm', 0.01, 'm'],
+  ['km', 1_000, 'm'],
+  ['km/h', 1 / 3.6, 'm/s'],
+  ['kg', 1_000, 'g'],
+  ['l', 0.001, 'm3'],
+  ['l/s', 0.001, 'm3/s'],
+  ['mm/h', 0.001 / 3_600, 'm/s'],
+  ['m/h', 1 / 3_600, 'm/s'],
+  ['ug/m3', 1e-9, 'kg/m3'],
+  ['ug/l', 1e-6, 'kg/m3'],
+  ['mg/l', 1e-3, 'kg/m3'],
+  ['g/l', 1, 'kg/m3'],
+  ['KiB', 1_024, 'B'],
+  ['GB', 1e9, 'B'],
+  ['B/s', 8, 'bit/s'],
+  ['MB/s', 8e6, 'bit/s'],
+  ['Mbit/s', 1e6, 'bit/s'],
+  ['1/min', 1 / 60, '1/s'],
+  ['%', 0.01, '/'],
+  ['/100', 0.01, '/'],
+  ['/1000', 0.001, '/'],
+  ['ppm', 1e-6, '/'],
+  ['ppb', 1e-9, '/'],
+  ['ppt', 1e-12, '/'],
+]
+
+const toBase = new Map(FACTORS.map(([unit, factor, base]) => [unit, { factor, base, offset: 0 }]))
+toBase.set('Cel', { factor: 1, base: 'K', offset: 273.15 })
+
+const inBase = (unit: string) => toBase.get(unit) ?? { factor: 1, base: unit, offset: 0 }
+
+/** How a value in one registered unit becomes one in the other; undefined where they measure different things. */
+export const unitConversion = (from: string, to: string): ((value: number) => number) | undefined => {
+  const source = inBase(from)
+  const target = inBase(to)
+  if (source.base !== target.base) return undefined
+  if (from === to) return (value) => value
+  return (value) => Number(((value * source.factor + source.offset - target.offset) / target.factor).toPrecision(12))
+}
 
 // RFC 8428, 12.1: %RH and %EL are for relative humidity and the energy left in a battery.
 const percentUnit = (name: string): string => {

@@ -1,15 +1,13 @@
 // A rule whose decoder is a dialect: hands the dialect what it needs and applies the profile's fields to what it gives.
 
-import type { Decodable, Decoded, Decoder, DecoderInput, Decoding, Reading } from '../core/contract.ts'
-import { DecodeError } from '../core/errors.ts'
+import type { Decodable, Decoder, DecoderInput, Decoding, Doubt, Reading } from '../core/contract.ts'
 import type { DecoderPlugin } from '../core/plugin-contract.ts'
 import type { Captures } from '../core/topic-pattern.ts'
 import type { Descriptions, Learnable } from './descriptions.ts'
+import { checkedDecoded, guarded } from './dialect-guard.ts'
+import { doubtOf, MAX_DOUBTS } from './doubt.ts'
 import { type Fields, readingName } from './fields.ts'
 import { nameFault, shortened, shownFault } from './limits.ts'
-
-/** A frame or a document with more is no telemetry, and would flood the live state. */
-const MAX_READINGS = 5_000
 
 export interface BoundDialect {
   readonly profile: string
@@ -37,29 +35,52 @@ export class Dialect {
 
   /** Throws DecodeError. */
   decode(bound: BoundDialect, message: Decodable): Decoding {
-    const decoded = this.#decoder.decode(this.#input(bound, message))
-    const whole: Decoded = Array.isArray(decoded) ? { readings: decoded } : (decoded as Decoded)
+    const input = this.#input(bound, message)
+    const whole = checkedDecoded(
+      this.#type,
+      guarded(this.#type, () => this.#decoder.decode(input)),
+    )
     const faults: string[] = whole.fault === undefined ? [] : [whole.fault]
-    if (whole.readings.length > MAX_READINGS) throw new DecodeError(`the payload has more than ${MAX_READINGS} values`)
     const readings: Reading[] = []
+    const doubtful: Doubt[] = []
     for (const reading of whole.readings) {
       const outcome = this.#fielded(bound, reading)
-      if (typeof outcome === 'string') faults.push(outcome)
-      else if (outcome !== undefined) readings.push(outcome)
+      if (outcome === undefined) continue
+      if (!('fault' in outcome)) readings.push(outcome)
+      else {
+        faults.push(outcome.fault)
+        if (outcome.doubt !== undefined && doubtful.length < MAX_DOUBTS) doubtful.push(outcome.doubt)
+      }
+    }
+    for (const doubt of (whole.doubtful ?? []).slice(0, MAX_DOUBTS)) {
+      const named = this.#named(bound, doubt.name)
+      if (named.field?.ignore !== true)
+        doubtful.push({ ...doubt, device: this.#owner(bound, doubt.device), name: named.shown })
     }
     const { profile, device } = bound
     const [first, ...others] = faults
     const fault = first === undefined ? undefined : others.length === 0 ? first : `${first} (and ${others.length} more)`
-    return { ...whole, profile, device, readings, ...(fault === undefined ? {} : { fault: shownFault(fault) }) }
+    const { doubtful: _, ...rest } = whole
+    const doubts = doubtful.length === 0 ? {} : { doubtful }
+    return {
+      ...rest,
+      profile,
+      device,
+      readings,
+      ...doubts,
+      ...(fault === undefined ? {} : { fault: shownFault(fault) }),
+    }
   }
 
-  /** Whether the message told anything about others. */
-  learn(bound: BoundDialect, message: Learnable): boolean {
-    if (this.#decoder.describe === undefined) return false
-    const described = this.#decoder.describe(this.#input(bound, message))
-    const { seq, receivedAt } = message
-    for (const { key, value } of described) this.#descriptions.learn(this.#type, key, { seq, receivedAt, value })
-    return described.length > 0
+  /** Whether messages of this dialect tell about others. */
+  get describes(): boolean {
+    return this.#decoder.describe !== undefined
+  }
+
+  /** Throws DecodeError. */
+  learn(bound: BoundDialect, message: Learnable): void {
+    const describe = () => this.#decoder.describe?.(this.#input(bound, message)) ?? []
+    this.#descriptions.learn(this.#type, message, () => guarded(this.#type, describe))
   }
 
   #input({ device, captures }: BoundDialect, message: Decodable): DecoderInput {
@@ -73,26 +94,41 @@ export class Dialect {
       ...(seq === undefined ? {} : { seq }),
       device,
       captures,
-      description: (key) => this.#descriptions.find(this.#type, key, seq),
+      description: (key) => this.#descriptions.find(this.#type, source, key, seq),
     }
   }
 
-  // A reading, nothing (noise, no value), or the text of a fault.
-  #fielded(bound: BoundDialect, reading: Reading): Reading | string | undefined {
-    const name = bound.named(reading.name)
+  // A reading, nothing (noise, no value), or a fault.
+  #fielded(bound: BoundDialect, reading: Reading): Reading | Fault | undefined {
+    const { name, field, shown } = this.#named(bound, reading.name)
     const fault = nameFault(name)
-    if (fault !== undefined) return fault
-    const field = bound.fields.find(name)
+    if (fault !== undefined) return { fault }
     if (field?.ignore === true) return undefined
     const converted = bound.fields.convert(field, shortened(name), reading.value, reading.unit, undefined)
     if (converted === undefined) return undefined
-    if ('fault' in converted) return converted.fault
+    const device = this.#owner(bound, reading.device)
+    if ('fault' in converted) return { fault: converted.fault, doubt: doubtOf(device, shown, converted) }
     return {
-      device: this.severalDevices && reading.device !== '' ? reading.device : bound.device,
-      name: field?.name === undefined ? name : readingName(field.name, bound.captures, reading.name),
+      device,
+      name: shown,
       ...converted,
       ...(reading.timeMs === undefined ? {} : { timeMs: reading.timeMs }),
       ...(reading.historical === undefined ? {} : { historical: reading.historical }),
     }
   }
+
+  #named({ named, fields, captures }: BoundDialect, own: string) {
+    const name = named(own)
+    const field = nameFault(name) === undefined ? fields.find(name) : undefined
+    return { name, field, shown: field?.name === undefined ? name : readingName(field.name, captures, own) }
+  }
+
+  #owner({ device }: BoundDialect, given: string): string {
+    return this.severalDevices && given !== '' ? given : device
+  }
+}
+
+interface Fault {
+  readonly fault: string
+  readonly doubt?: Doubt
 }

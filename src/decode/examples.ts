@@ -8,7 +8,7 @@ import type { Router } from './router.ts'
 /** When examples arrive that do not say when. */
 const ARRIVAL = Date.UTC(2026, 10, 20, 10)
 /** The source of examples; it is the device of a scalar on a topic of one level. */
-const SOURCE = 'example'
+export const EXAMPLE_SOURCE = 'example'
 
 export interface ExampleResult {
   readonly profile: string
@@ -32,7 +32,7 @@ const exampleFaults = (profile: DeviceProfile, example: ProfileExample, router: 
   const messages = [...(example.before ?? []), example].map((message, index) => ({
     topic: message.topic,
     payload: examplePayload(message),
-    source: SOURCE,
+    source: EXAMPLE_SOURCE,
     receivedAt,
     seq: index + 1,
   }))

@@ -1,9 +1,11 @@
 // Field rules of a profile, compiled: which rule a name falls under, and what it makes of the value. Names come
 // from payloads, so what is remembered about them is bounded.
 
+import type { Doubt } from '../core/contract.ts'
 import type { DeviceProfile, FieldRule, ProfileRule, ReadingValue } from '../core/profile.ts'
 import { type Captures, expandTemplate } from '../core/topic-pattern.ts'
 import { convertUnit, unitSpelling } from '../core/unit.ts'
+import { globExpression } from './glob.ts'
 import { shortened } from './limits.ts'
 
 /** Names remembered for each rule: a device family has dozens; beyond, only a stranger is at work. */
@@ -15,10 +17,14 @@ const MAX_EXACT_DIGITS = 15
 const NUMERIC = /^[-+]?(?:0|[1-9]\d*)(?:\.\d+)?$/
 
 /** What became of a leaf: a value with its unit, nothing (no value, and that is fine), or a fault. */
-export type Converted =
-  | { readonly value: ReadingValue; readonly unit?: string }
-  | { readonly fault: string }
-  | undefined
+export type Converted = { readonly value: ReadingValue; readonly unit?: string } | Refused | undefined
+
+/** A value that cannot be right, as it was found. */
+export interface Refused {
+  readonly fault: string
+  readonly reason: Doubt['reason']
+  readonly wrong: ReadingValue
+}
 
 export interface Fields {
   /** The rule that decides about a reading of this name. */
@@ -36,7 +42,7 @@ export interface Fields {
 
 export const compileFields = (profile: DeviceProfile, rule: ProfileRule): Fields => {
   const rules = [...(rule.fields ?? []), ...(profile.fields ?? [])]
-  const expressions = rules.map((field) => new RegExp(field.match.map(globSource).join('|')))
+  const expressions = rules.map((field) => globExpression(field.match))
   const missing: ReadonlySet<string> = new Set([...(rule.missing ?? []), ...(profile.missing ?? [])])
   const numbers = rule.numbers ?? profile.numbers ?? false
   const remembered = new Map<string, FieldRule | undefined>()
@@ -52,13 +58,15 @@ export const compileFields = (profile: DeviceProfile, rule: ProfileRule): Fields
     if (typeof given === 'string' && missing.has(given)) return undefined
     const value = typed(field, numbers, given)
     if (value === undefined)
-      return { fault: `${name}: ${shortened(JSON.stringify(given))} is no ${field?.type ?? 'value'}` }
+      return faulty(`${name}: ${shortened(JSON.stringify(given))} is no ${field?.type ?? 'value'}`, given)
     if (typeof value !== 'number') return { value }
-    if (!Number.isFinite(value)) return { fault: `${name} is not a finite number` }
+    if (!Number.isFinite(value)) return faulty(`${name} is not a finite number`, String(value))
     return field === undefined ? withUnit(value, unit) : measured(field, name, value, unit, root)
   }
   return { find, convert, isMissing: (text) => missing.has(text) }
 }
+
+const faulty = (fault: string, wrong: ReadingValue): Refused => ({ fault, reason: 'faulty', wrong })
 
 const withUnit = (value: number, unit: string | undefined): Converted =>
   unit === undefined ? { value } : { value, unit }
@@ -104,9 +112,13 @@ const measured = (field: FieldRule, name: string, raw: number, given: string | u
   }
   if (field.scale !== undefined || field.offset !== undefined)
     value = Number((value * (field.scale ?? 1) + (field.offset ?? 0)).toPrecision(12))
-  if (!Number.isFinite(value)) return { fault: `${name} is not a finite number` }
+  if (!Number.isFinite(value)) return faulty(`${name} is not a finite number`, String(value))
   if (field.range !== undefined && (value < field.range[0] || value > field.range[1]))
-    return { fault: `${name}: ${value} is outside ${field.range[0]} to ${field.range[1]}` }
+    return {
+      fault: `${name}: ${value} is outside ${field.range[0]} to ${field.range[1]}`,
+      reason: 'out-of-range',
+      wrong: value,
+    }
   return withUnit(value, unit)
 }
 
@@ -123,17 +135,3 @@ export const at = (value: unknown, path: string): unknown => {
 /** A name template with the captures of the topic and the path in it. */
 export const readingName = (template: string, captures: Captures, path: string): string =>
   expandTemplate(template, captures).replace('{path}', () => path)
-
-// "**." and ".**" match nothing, too: "ENERGY.Power.**" takes ENERGY.Power and ENERGY.Power.0.
-const globSource = (glob: string): string => {
-  let source = ''
-  for (const token of glob.split(/(^\*\*\.|\.\*\*$|\.\*\*\.|^\*\*$|\*)/)) {
-    if (token === '**.') source += '(?:.+\\.)?'
-    else if (token === '.**') source += '(?:\\..+)?'
-    else if (token === '.**.') source += '\\.(?:.+\\.)?'
-    else if (token === '**') source += '.*'
-    else if (token === '*') source += '[^.]*'
-    else source += token.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
-  }
-  return `^${source}$`
-}

@@ -1,13 +1,17 @@
 // The decoder for messages that no profile claims. JSON object: one reading per leaf, the device is the topic. JSON array
-// of SenML records: SenML. One value: the last topic level is the name, the levels before it are the device.
+// of SenML records, in JSON or CBOR: SenML. One value: the last topic level is the name, the levels before it are the device.
 
 import type { Decodable, Decoding, Reading } from '../core/contract.ts'
+import { DecodeError } from '../core/errors.ts'
 import { GENERIC_PROFILE } from '../core/profile.ts'
 import { isSenmlPack, resolveSenml } from '../core/senml.ts'
+import { doubtOf } from './doubt.ts'
 import { parseJson, quoteLargeIntegers } from './json-text.ts'
 import { Leaves } from './leaves.ts'
+import { shownFault } from './limits.ts'
 import { looksLikeJson, payloadText, startsLikeJson } from './payload.ts'
 import { jsonString, parseScalar, type ScalarValue } from './scalar.ts'
+import { certainPackFromCbor, exactPack } from './senml-pack.ts'
 
 /** What a topic says about a message of one value. */
 export interface ScalarPlace {
@@ -26,13 +30,22 @@ export const scalarPlace = (topic: string): ScalarPlace => {
 
 /** Throws DecodeError. */
 export const decodeGeneric = (message: Decodable, place: ScalarPlace): Decoding => {
+  const pack = certainPackFromCbor(message.payload)
+  if (pack !== undefined) return packDecoding(message, pack)
   const text = payloadText(message.payload)
   if (looksLikeJson(text)) {
     const value = parseJson(text)
     if (typeof value === 'object') return decodeDocument(message, text, value)
     return scalarDecoding(message, place, jsonString(value, place.name))
   }
-  return scalarDecoding(message, place, parseScalar(text, place.name))
+  try {
+    return scalarDecoding(message, place, parseScalar(text, place.name))
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error
+    const device = place.device ?? message.source
+    const doubtful = [doubtOf(device, place.name, { reason: 'faulty', wrong: text })]
+    return { profile: GENERIC_PROFILE, device, readings: [], fault: shownFault(error.message), doubtful }
+  }
 }
 
 /** The device of a message that could not be decoded. */
@@ -45,18 +58,21 @@ const scalarDecoding = (message: Decodable, place: ScalarPlace, scalar: ScalarVa
 }
 
 const decodeDocument = (message: Decodable, text: string, value: unknown): Decoding => {
-  if (isSenmlPack(value)) {
-    const readings = resolveSenml(value, message.topic, message.receivedAt)
-    return { profile: GENERIC_PROFILE, device: commonDevice(readings) ?? message.topic, readings }
-  }
+  if (isSenmlPack(value)) return packDecoding(message, exactPack(value, text))
   const leaves = documentLeaves(text, value, (document) => {
     const found = new Leaves(message.topic)
     found.walk(document, '', 0)
     return found
   })
   const decoding = { profile: GENERIC_PROFILE, device: message.topic, readings: leaves.readings }
-  const fault = leaves.fault
-  return fault === undefined ? decoding : { ...decoding, fault }
+  const { fault, doubtful } = leaves
+  if (fault === undefined) return decoding
+  return doubtful === undefined ? { ...decoding, fault } : { ...decoding, fault, doubtful }
+}
+
+const packDecoding = (message: Decodable, pack: unknown): Decoding => {
+  const readings = resolveSenml(pack, message.topic, message.receivedAt)
+  return { profile: GENERIC_PROFILE, device: commonDevice(readings) ?? message.topic, readings }
 }
 
 /** Walks a document; a second time with large integers as text where the first time met some. */

@@ -1,15 +1,14 @@
 // The leaves of a JSON document as readings: numbers, booleans and strings, named by their path. null says nothing.
 // A leaf that cannot be a reading is left out and named in the fault; the others still count.
 
-import type { Reading, UnixMs } from '../core/contract.ts'
+import type { Doubt, Reading, UnixMs } from '../core/contract.ts'
 import { DecodeError } from '../core/errors.ts'
 import type { ReadingValue } from '../core/profile.ts'
 import type { Captures } from '../core/topic-pattern.ts'
-import { type Fields, readingName } from './fields.ts'
-import { MAX_TEXT_LENGTH, nameFault, shortened, shownFault } from './limits.ts'
+import { doubtOf, MAX_DOUBTS } from './doubt.ts'
+import { type Fields, type Refused, readingName } from './fields.ts'
+import { MAX_READINGS, MAX_TEXT_LENGTH, nameFault, shortened, shownFault } from './limits.ts'
 
-/** More leaves are a document, not a measurement; they would flood the live state. */
-const MAX_READINGS = 5_000
 /** Deeper nesting is an attack on the stack. */
 const MAX_DEPTH = 32
 
@@ -22,6 +21,8 @@ export interface LeafRules {
   /** What stands before and after the path in a name, otherwise. */
   readonly before: string
   readonly after: string
+  /** Starts of paths, with their dot, that are left out of names. */
+  readonly strip: readonly string[]
   /** This leaf is the time and no reading. */
   readonly timePath: string | undefined
   /** Path of a list to the field that names its elements. */
@@ -32,6 +33,8 @@ export interface LeafRules {
 
 export class Leaves {
   readonly readings: Reading[] = []
+  /** Values that are there and cannot be right; absent where there are none. */
+  doubtful: Doubt[] | undefined
   /** A number was met that JSON.parse may have changed: look again, at the text with large integers in quotes. */
   inexact = false
   #fault: string | undefined
@@ -90,8 +93,9 @@ export class Leaves {
     else this.#ruled(this.#rules, value, path)
   }
 
-  #ruled(rules: LeafRules, value: ReadingValue, path: string): void {
-    if (path === rules.timePath) return
+  #ruled(rules: LeafRules, value: ReadingValue, whole: string): void {
+    if (whole === rules.timePath) return
+    const path = stripped(rules.strip, whole)
     const name = rules.fixedName ?? rules.before + path + rules.after
     // Before anything looks at it or remembers it.
     const fault = nameFault(name)
@@ -103,18 +107,22 @@ export class Leaves {
     if (field?.ignore === true) return
     const converted = rules.fields.convert(field, shortened(name), value, undefined, rules.root)
     if (converted === undefined) return
+    const own = field?.name
+    const shown = own === undefined ? name : readingName(own, rules.captures, path)
     if ('fault' in converted) {
       this.#leaveOut(converted.fault)
+      this.#doubt(shown, converted)
       return
     }
-    const own = field?.name
-    this.#push(own === undefined ? name : readingName(own, rules.captures, path), converted.value, converted.unit)
+    this.#push(shown, converted.value, converted.unit)
   }
 
   #push(name: string, value: ReadingValue, unit: string | undefined): void {
     const fault = readingFault(name, value)
     if (fault !== undefined) {
       this.#leaveOut(fault)
+      if (typeof value === 'number' && !Number.isFinite(value))
+        this.#doubt(name, { reason: 'faulty', wrong: String(value) })
       return
     }
     if (this.readings.length >= MAX_READINGS) throw new DecodeError(`the payload has more than ${MAX_READINGS} values`)
@@ -128,10 +136,20 @@ export class Leaves {
     }
   }
 
+  #doubt(name: string, refused: Pick<Refused, 'reason' | 'wrong'>): void {
+    this.doubtful ??= []
+    if (this.doubtful.length < MAX_DOUBTS) this.doubtful.push(doubtOf(this.#device, name, refused))
+  }
+
   #leaveOut(fault: string): void {
     this.#fault ??= shownFault(fault)
     this.#faults++
   }
+}
+
+const stripped = (starts: readonly string[], path: string): string => {
+  for (const start of starts) if (path.startsWith(start)) return path.slice(start.length)
+  return path
 }
 
 const ownText = (element: unknown, key: string): string | undefined => {

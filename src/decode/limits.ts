@@ -2,6 +2,8 @@
 
 /** Names of sensors are words and short paths. */
 const MAX_NAME_LENGTH = 256
+/** More values are a document or a file, not a measurement; they would flood the live state. */
+export const MAX_READINGS = 5_000
 /** A longer text is a document, not a value. */
 export const MAX_TEXT_LENGTH = 4_096
 

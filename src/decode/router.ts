@@ -1,6 +1,7 @@
 // From a message to its readings: topic → profile → decoder. What a topic leads to is worked out once and remembered, in
 // bounds, because topics come from outside. decode() never throws: a payload that cannot be decoded is a fault, a value.
 
+import { COMMAND_SOURCE } from '../core/command.ts'
 import type { Decodable, Decode, Decoding } from '../core/contract.ts'
 import { DecodeError, describe, TidegateError } from '../core/errors.ts'
 import type { DecoderPlugin } from '../core/plugin-contract.ts'
@@ -9,16 +10,18 @@ import { type Captures, compileTopicPattern, type TopicPattern } from '../core/t
 import { Descriptions, type Learnable } from './descriptions.ts'
 import { decodeGeneric, genericDevice, type ScalarPlace, scalarPlace } from './generic.ts'
 import { shownFault } from './limits.ts'
+import { PatternIndex } from './pattern-index.ts'
 import { type BoundRule, type CompiledRule, compileRule } from './rule.ts'
 import { TopicMemory } from './topic-memory.ts'
 
 export interface Router {
   readonly decode: Decode
-  /**
-   * Takes in what a message tells about others, for decoding these. Messages may come in any order, and again. True if it
-   * told anything.
-   */
-  learn(message: Learnable): boolean
+  /** Takes in what a message tells about others, for decoding these. Messages may come in any order, and again. */
+  learn(message: Learnable): void
+  /** Whether messages of this topic may tell about others; false is certain. */
+  tells(topic: string, source: string): boolean
+  /** What was learnt. */
+  readonly descriptions: Descriptions
   /** The same profiles, with nothing learnt. */
   forgetful(): Router
   /**
@@ -62,19 +65,25 @@ interface Pattern {
 }
 
 interface Route {
+  /** Some rule may learn from its messages. */
+  readonly tells: boolean
   readonly bound: readonly BoundRule[]
   readonly place: ScalarPlace
 }
+
+/** What an audit entry of a command says: it is no device's word, whatever a profile claims. */
+const NO_DEVICE: Decoding = { profile: 'commands', device: '', readings: [] }
 
 export const createRouter = (profiles: readonly DeviceProfile[], options: RouterOptions = {}): Router =>
   new TopicRouter(profiles, options)
 
 class TopicRouter implements Router {
   readonly profiles: readonly DeviceProfile[]
+  readonly descriptions = new Descriptions()
   readonly #options: RouterOptions
   readonly #rules: readonly CompiledRule[]
   /** The most specific first; among equals the profile that stands later in the list, then the earlier rule. */
-  readonly #patterns: readonly Pattern[]
+  readonly #patterns: PatternIndex<Pattern>
   /** By source. */
   readonly #bindings: ReadonlyMap<string, readonly SourceBinding[]>
   readonly #memory = new TopicMemory<Route>()
@@ -87,39 +96,44 @@ class TopicRouter implements Router {
     const sources = [...new Set(bindings.map(({ source }) => source))]
     this.#bindings = new Map(sources.map((name) => [name, bindings.filter(({ source }) => source === name)]))
     for (const source of sources) this.#ofSource.set(source, new TopicMemory())
-    const dialects = { decoders: options.decoders ?? new Map(), descriptions: new Descriptions() }
+    const dialects = { decoders: options.decoders ?? new Map(), descriptions: this.descriptions }
     this.#rules = profiles
       .toReversed()
       .flatMap((profile) => profile.rules.map((rule) => compileRule(profile, rule, dialects)))
-    this.#patterns = this.#rules
+    const patterns = this.#rules
       .flatMap((rule) => rule.rule.topics.map((topic) => ({ pattern: compileTopicPattern(topic), rule })))
       .toSorted((a, b) => (a.pattern.rank < b.pattern.rank ? -1 : a.pattern.rank > b.pattern.rank ? 1 : 0))
+    this.#patterns = new PatternIndex(patterns)
   }
 
   readonly decode: Decode = (message) => {
+    if (message.source === COMMAND_SOURCE) return NO_DEVICE
     try {
       const route = this.#route(message.topic, message.source)
-      for (const bound of route.bound)
-        if (bound.accepts === undefined || bound.accepts(message.payload)) return decodeBound(bound, message)
-      return decodeByTopic(message, route.place)
+      const decoding = decodeRouted(route, message)
+      return this.descriptions.notesTopics ? this.#complete(decoding, message) : decoding
     } catch (error) {
       return { profile: GENERIC_PROFILE, device: message.topic, readings: [], fault: faultText(error) }
     }
   }
 
-  learn(message: Learnable): boolean {
-    if (message.topic === '') return false // a mark of the log
-    const { bound } = this.#route(message.topic, message.source)
+  learn(message: Learnable): void {
+    if (message.topic === '' || message.source === COMMAND_SOURCE) return // the log's, or the gateway's own
+    const { bound, tells } = this.#route(message.topic, message.source)
+    if (!tells) return
     for (const { accepts, learn } of bound) {
       if (accepts !== undefined && !accepts(message.payload)) continue
       try {
-        return learn?.(message) ?? false
+        learn?.(message)
       } catch {
         // It tells nothing; why is what decoding says about it.
-        return false
       }
+      return
     }
-    return false
+  }
+
+  tells(topic: string, source: string): boolean {
+    return topic !== '' && source !== COMMAND_SOURCE && this.#route(topic, source).tells
   }
 
   forgetful(): Router {
@@ -127,6 +141,7 @@ class TopicRouter implements Router {
   }
 
   mayBeDevice(topic: string, source: string, lists: boolean, matches: (device: string) => boolean): boolean {
+    if (source === COMMAND_SOURCE) return false
     const { bound, place } = this.#route(topic, source)
     const scalarDevice = place.device ?? source
     for (const { rule, device, accepts, severalDevices } of bound) {
@@ -187,9 +202,22 @@ class TopicRouter implements Router {
     if (known !== undefined) return known
     const binding = this.#binding(source, topic)
     const named = binding === undefined ? [] : this.#named(binding, topic)
-    const route = named.length > 0 ? { bound: named, place: scalarPlace(topic) } : this.#found(topic)
+    const bound = named.length > 0 ? named : this.#found(topic)
+    const tells = bound.some(({ learn }) => learn !== undefined)
+    const route = { bound, place: scalarPlace(topic), tells }
     memory.set(topic, route)
     return route
+  }
+
+  /** By what other messages say about its topic. */
+  #complete(decoding: Decoding, message: Decodable): Decoding {
+    const { topic, source, seq } = message
+    return this.descriptions.noted(source, topic, seq)?.complete(decoding, message, this.#deviceOf) ?? decoding
+  }
+
+  readonly #deviceOf = (topic: string, source: string, path: string | undefined): string => {
+    const { bound, place } = this.#route(topic, source)
+    return bound[0]?.device ?? (path === undefined ? (place.device ?? source) : topic)
   }
 
   #binding(source: string, topic: string): SourceBinding | undefined {
@@ -210,23 +238,29 @@ class TopicRouter implements Router {
     ]
   }
 
-  #found(topic: string): Route {
+  #found(topic: string): readonly BoundRule[] {
     const bound: BoundRule[] = []
-    for (const { pattern, rule } of this.#patterns) {
+    for (const { pattern, rule } of this.#patterns.of(topic)) {
       const captures = pattern.match(topic)
       if (captures === undefined) continue
       bound.push(rule.bind(topic, captures))
       if (rule.accepts === undefined) break // it takes every payload: those behind it are never asked
     }
-    return { bound, place: scalarPlace(topic) }
+    return bound
   }
 
   #matching(topic: string): readonly { readonly pattern: Pattern; readonly captures: Captures }[] {
-    return this.#patterns.flatMap((pattern) => {
+    return this.#patterns.of(topic).flatMap((pattern) => {
       const captures = pattern.pattern.match(topic)
       return captures === undefined ? [] : [{ pattern, captures }]
     })
   }
+}
+
+const decodeRouted = ({ bound, place }: Route, message: Decodable): Decoding => {
+  for (const one of bound)
+    if (one.accepts === undefined || one.accepts(message.payload)) return decodeBound(one, message)
+  return decodeByTopic(message, place)
 }
 
 const decodeByTopic = (message: Decodable, place: ScalarPlace): Decoding => {

@@ -16,8 +16,9 @@ const MAX_UNIT_LENGTH = 16
 
 const PLAIN_NUMBER = /^[-+\d.eE]+$/
 const NUMBER_AND_UNIT = /^([-+]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][-+]?\d+)?)\s*(.*)$/su
-const NO_NUMBER = /^[-+]?(?:nan|infinity|inf)(?!\p{L})\s*(.*)$/isu
-const NO_VALUE: ReadonlySet<string> = new Set(['null', 'undefined'])
+// `ovf` is what Arduino prints for a number too large for it; dashes are what displays show.
+const NO_NUMBER = /^(?:[-+]?(?:nan|infinity|inf|ovf)(?!\p{L})|[-–—]+(?:[.,:][-–—]+)?)\s*(.*)$/isu
+const NO_VALUE: ReadonlySet<string> = new Set(['null', 'undefined', 'n/a'])
 const SWITCHES: ReadonlyMap<string, boolean> = new Map([
   ['on', true],
   ['off', false],
@@ -25,6 +26,7 @@ const SWITCHES: ReadonlyMap<string, boolean> = new Map([
   ['false', false],
 ])
 const LONGEST_SWITCH = 5
+const LONGEST_NO_VALUE = 32
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
@@ -81,12 +83,17 @@ const checkedNumber = (number: number, text: string): number | string => {
   return Number.isInteger(number) && !Number.isSafeInteger(number) && /^[-+]?\d+$/.test(text) ? text : number
 }
 
+/** Whether the text is how devices write that they have no value: `nan`, `inf`, `ovf`, `---`, `null`; also with a unit. */
+export const saysNoValue = (text: string, name: string): boolean => {
+  const first = text.charCodeAt(0)
+  if (text.length > LONGEST_NO_VALUE || (first >= 0x30 && first <= 0x39)) return false
+  const unit = NO_NUMBER.exec(text)?.[1]
+  if (unit !== undefined && (unit === '' || unitSpelling(unit, name) !== undefined)) return true
+  return NO_VALUE.has(text.toLowerCase())
+}
+
 const parseWord = (text: string, name: string): ScalarValue => {
-  const noNumber = NO_NUMBER.exec(text)
-  if (noNumber !== null && (noNumber[1] === '' || unitSpelling(noNumber[1] ?? '', name) !== undefined))
-    throw new DecodeError(`the payload says that there is no value: ${shortened(text)}`)
-  if (NO_VALUE.has(text.toLowerCase()))
-    throw new DecodeError(`the payload says that there is no value: ${shortened(text)}`)
+  if (saysNoValue(text, name)) throw new DecodeError(`the payload says that there is no value: ${shortened(text)}`)
   if (CONTROL.test(text)) throw new DecodeError('the payload is binary: it contains control characters')
   return { value: text }
 }

@@ -27,7 +27,7 @@ const fromNumber = (value: number, format: TimeFormat): UnixMs | undefined => {
 const fromText = (value: unknown, format: TimeFormat): UnixMs | undefined => {
   if (typeof value !== 'string' || value.length > 40) return undefined
   if (format !== 'iso8601' && /^\d+(\.\d+)?$/.test(value)) return fromNumber(Number(value), format)
-  if (format === 'unix' || format === 'unix-ms' || !WITH_ZONE.test(value)) return undefined
+  if (format === 'unix' || format === 'unix-ms' || !WITH_ZONE.test(value) || !isCalendarDay(value)) return undefined
   const text = value.toUpperCase().replace(' ', 'T').replace(',', '.')
   const zoned = text.replace(
     /([-+]\d\d):?(\d\d)?$/,
@@ -35,4 +35,10 @@ const fromText = (value: unknown, format: TimeFormat): UnixMs | undefined => {
   )
   const timeMs = Date.parse(zoned)
   return Number.isNaN(timeMs) ? undefined : timeMs
+}
+
+// Date.parse() takes the 31st of February for the 3rd of March.
+const isCalendarDay = (text: string): boolean => {
+  const [year, month, day] = [Number(text.slice(0, 4)), Number(text.slice(5, 7)), Number(text.slice(8, 10))]
+  return day >= 1 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
 }

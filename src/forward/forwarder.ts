@@ -6,12 +6,14 @@ import { describe, TidegateError } from '../core/errors.ts'
 import type { Cursor, LogReader } from '../core/log-contract.ts'
 import type { SinkStatus } from '../core/status.ts'
 import { type Backoff, retryDelayMs, withDeadline } from '../core/time.ts'
+import type { Knowledge } from '../decode/knowledge.ts'
 import { abortable } from './abortable.ts'
 import { type ReadingFilter, readBatch } from './batch.ts'
 import { CursorFlush } from './cursor-flush.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { DeviceNames } from './device-names.ts'
 import { GuardedHealth } from './guarded-health.ts'
+import type { LaneShaping } from './lane-shaping.ts'
 import { type LaneOptions, Lanes, type Stretch } from './lanes.ts'
 import type { LossRecorder } from './loss-recorder.ts'
 import { rejectedMessages } from './rejected.ts'
@@ -25,6 +27,8 @@ export interface ForwarderOptions {
   readonly cursor: Cursor
   readonly reader: LogReader
   readonly decode: Decode
+  /** What messages tell about others; this forwarder brings it along with what it reads. */
+  readonly knowledge?: Knowledge
   /** Newest durable seq, as far as is known. */
   readonly durable: () => Seq
   /** What is unsettled up to here had piled up before the start: backlog, if it is much. */
@@ -39,6 +43,7 @@ export interface ForwarderOptions {
   readonly meter: Meter
   readonly batch: { readonly maxReadings: number; readonly maxDelayMs: number }
   readonly filter?: ReadingFilter
+  readonly shaping?: LaneShaping
   /** A write without progress for this long is given up. */
   readonly stallMs?: number
   readonly backoff?: Backoff

@@ -3,16 +3,22 @@
 
 import { join } from 'node:path'
 import type { MessagePort } from 'node:worker_threads'
-import type { Clock, Decode, Logger, Seq } from '../core/contract.ts'
+import type { Clock, Decode, Decoding, Entry, Logger, Seq } from '../core/contract.ts'
 import { describe } from '../core/errors.ts'
 import type { Cursor, LogReader } from '../core/log-contract.ts'
 import type { SinkPlugin } from '../core/plugin-contract.ts'
+import type { DeviceProfile } from '../core/profile.ts'
+import type { ShapeRule } from '../core/shape.ts'
 import type { SinkStatus } from '../core/status.ts'
+import type { Knowledge } from '../decode/knowledge.ts'
+import { createShaping } from '../decode/shaping.ts'
+import { filtered } from './batch.ts'
 import { ClockHold } from './clock-hold.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DeviceNames } from './device-names.ts'
 import { DurableSignal } from './durable-signal.ts'
 import { Forwarder } from './forwarder.ts'
+import { LaneShaping } from './lane-shaping.ts'
 import { LossRecorder } from './loss-recorder.ts'
 import { MeterRelay } from './meter-relay.ts'
 import type { ForwardWorkerData, FromForwardThread, SinkSettings, ToForwardThread } from './protocol.ts'
@@ -25,13 +31,25 @@ export interface ForwardParts {
   /** A reader of its own for each sink; `durable` is the newest durable seq as far as is known here. */
   openReader(durable: () => Seq): LogReader | Promise<LogReader>
   openCursor(name: string): Promise<Cursor>
-  createRouter(profiles: unknown, bindings: unknown): Decode | Promise<Decode>
+  /** What decodes, and what has to be known for it. `openReader` reads what is durable. */
+  createDecoding(
+    profiles: unknown,
+    bindings: unknown,
+    openReader: () => LogReader | Promise<LogReader>,
+  ): ForwardDecoding | Promise<ForwardDecoding>
+}
+
+export interface ForwardDecoding {
+  readonly decode: Decode
+  /** Absent where messages are decoded one by one. */
+  readonly knowledge?: Knowledge
 }
 
 /** The keys of a sink that the forwarder acts on, as sinks/delivery-schema.ts has them. All may be missing. */
 interface DeliveryConfig {
   readonly batch?: { readonly maxReadings?: number; readonly maxDelay?: number }
   readonly filter?: { readonly devices?: readonly string[]; readonly names?: readonly string[] }
+  readonly shape?: readonly ShapeRule[]
   readonly stallAfter?: number
 }
 
@@ -61,10 +79,21 @@ export const runForwardThread = async (
     // Without the other side there is nobody to report to and nothing to wait for.
     port.on('close', () => resolve(0))
   })
-  const decode = await parts.createRouter(data.profiles, data.bindings)
+  const { decode, knowledge } = await parts.createDecoding(data.profiles, data.bindings, () =>
+    parts.openReader(() => durable.seq),
+  )
   const deadLetters = new DeadLetters({ directory: join(data.dataDirectory, 'dead-letters'), ...parts, meter })
   const clockHold = new ClockHold({ ...parts, untilMs: data.clockWaitUntilMs })
-  const shared = { meter, durable, decode, deadLetters, losses, clockHold, devices: new DeviceNames(decode) }
+  const shared = {
+    meter,
+    durable,
+    decode,
+    deadLetters,
+    losses,
+    clockHold,
+    devices: new DeviceNames(decode),
+    ...(knowledge && { knowledge }),
+  }
   const forwarders: Forwarder[] = []
   const failed: SinkStatus[] = []
   const startSink = async (settings: SinkSettings) => {
@@ -94,6 +123,7 @@ export const runForwardThread = async (
   report()
   const deadlineMs = await stop
   await Promise.all(forwarders.map((forwarder) => forwarder.close(deadlineMs * CLOSING_SHARE)))
+  await knowledge?.close()
   clearInterval(reporting)
   report()
   post({ type: 'stopped' })
@@ -112,6 +142,7 @@ const createForwarder = async (
     readonly losses: LossRecorder
     readonly devices: DeviceNames
     readonly clockHold: ClockHold
+    readonly knowledge?: Knowledge
   },
 ): Promise<Forwarder> => {
   const { name, type } = settings
@@ -121,13 +152,17 @@ const createForwarder = async (
   const plugin = await parts.loadSink(type)
   const sink = plugin.create(settings.config, { name, gateway: data.gateway, logger, clock, meter })
   const filter = readingFilter(config.filter)
+  const reader = clockHold.reader(name, await parts.openReader(() => durable.seq))
+  const shaping = laneShaping(data.profiles, config.shape, reader, (entry) =>
+    filter === undefined ? shared.decode(entry) : filtered(shared.decode(entry), filter),
+  )
   return new Forwarder({
     ...shared,
     name,
     type,
     sink,
     cursor: await parts.openCursor(name),
-    reader: clockHold.reader(name, await parts.openReader(() => durable.seq)),
+    reader,
     durable: () => durable.seq,
     piled: data.piled,
     wake: (signal) => durable.wake(signal),
@@ -138,8 +173,22 @@ const createForwarder = async (
       maxDelayMs: config.batch?.maxDelay ?? DEFAULT_MAX_DELAY_MS,
     },
     ...(filter === undefined ? {} : { filter }),
+    ...(shaping === undefined ? {} : { shaping }),
     ...(config.stallAfter === undefined ? {} : { stallMs: config.stallAfter }),
   })
+}
+
+/** Undefined where neither a profile nor the sink says anything about the shape of readings. */
+const laneShaping = (
+  profiles: unknown,
+  rules: readonly ShapeRule[] | undefined,
+  reader: LogReader,
+  decode: (entry: Entry) => Decoding,
+): LaneShaping | undefined => {
+  const known = profiles as readonly DeviceProfile[]
+  const create = () => createShaping(known, rules)
+  const first = create()
+  return first === undefined ? undefined : new LaneShaping({ create: () => create() ?? first, reader, decode })
 }
 
 const failedStatus = ({ name, type }: SinkSettings, reason: string, clock: Clock): SinkStatus => ({

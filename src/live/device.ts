@@ -1,32 +1,23 @@
-// What is known about one device: when it was last heard and through what, its faults, how often it usually reports, and
-// whether it is overdue. Ages are taken from the monotonic clock where the boot is the same, so a clock that jumps (the first
-// synchronisation) makes no device stale.
+// What is known about one device: when it was last heard and through what, its faults, how often it usually reports, whether it
+// is there, and whether it is overdue. Ages are taken from the monotonic clock where the boot is the same, so a clock that jumps
+// (the first synchronisation) makes no device stale.
 
-import type { Clock, Entry, Seq, TimeQuality, UnixMs } from '../core/contract.ts'
+import type { Clock, Doubt, Entry, Seq, TimeQuality, UnixMs } from '../core/contract.ts'
+import {
+  correctedMoment,
+  isoTime,
+  type Moment,
+  momentOf,
+  type ShownMoment,
+  shownMoment,
+  type ValueDoubt,
+} from './moment.ts'
+import { DevicePresence, type PresenceState } from './presence.ts'
 import type { LiveReading } from './reading.ts'
+import { type Expectation, Rhythm, statedExpectation } from './rhythm.ts'
 
-/** Weight of the newest interval: about ten reports until a changed rhythm is learnt. */
-const INTERVAL_WEIGHT = 0.2
-/** An interval counts for at most this many expected ones, so that one outage does not hide the next. */
-const OUTLIER_FACTOR = 4
-/** What arrives within this part of the expected interval belongs to the same report (one topic per quantity). */
-const BURST_PART = 0.2
-/** So does what arrives this soon, before a rhythm is known: ESPHome sends all its topics within microseconds. */
-const BURST_MS = 1_000
-/** Overdue by this many expected intervals is stale. */
-const STALE_FACTOR = 3
-/** Fast devices are not called stale for a hiccup. */
-const STALE_FLOOR_MS = 5_000
-/** Intervals to see before an expectation is stated. */
-const LEARN_INTERVALS = 3
-
-export interface Fault {
-  readonly seq: Seq
-  readonly timeMs: UnixMs
-  readonly reason: string
-  /** Where the time was read from a clock that was not set. */
-  readonly unsynced?: { readonly monotonicMs: number; readonly bootId: string }
-}
+/** Names in doubt that are remembered for one device, values or not: a device with more of them is out of its mind. */
+const MAX_DOUBTS = 16
 
 /** One value in the list of all values, which is ordered by seq. */
 export interface ValueNode {
@@ -45,15 +36,38 @@ export interface DeviceReport {
   /** Of `lastHeard`. */
   readonly timeQuality?: TimeQuality
   readonly values: number
+  /** Values whose newest word cannot be right; what is shown is the last good one. */
+  readonly doubtful?: readonly DoubtfulValue[]
   readonly faults: number
   readonly lastFault?: { readonly seq: Seq; readonly time: string; readonly reason: string }
+  readonly presence: PresenceState
+  readonly presenceSince?: ShownMoment
   readonly expectedIntervalMs?: number
   readonly stale: boolean
+  /** offline: it, or its bridge, said so. overdue: it is silent for several of its intervals. */
+  readonly staleReason?: 'offline' | 'overdue'
+}
+
+export interface DoubtfulValue extends ShownMoment {
+  readonly name: string
+  readonly quality: Doubt['reason']
+}
+
+/** What the report is to know besides the device. */
+export interface Circumstances {
+  readonly clock: Clock
+  /** Since when a bridge above the device is gone. */
+  gone(device: string): Moment | undefined
+  /** Where the profile states it. */
+  intervalMs(profile: string): number | undefined
 }
 
 export class DeviceRecord {
   readonly device: string
   readonly values = new Map<string, ValueNode>()
+  /** By name; also of names that have no value here, while an older stretch of the log may bring one. */
+  readonly doubts = new Map<string, ValueDoubt>()
+  readonly presence = new DevicePresence()
   lastSeq: Seq = 0
   #profile = ''
   #source = ''
@@ -61,26 +75,115 @@ export class DeviceRecord {
   #heardMonotonicMs = 0
   #bootId = ''
   #timeQuality: TimeQuality | undefined
-  /** Start of the present report; the next interval is measured from here. */
-  #anchorMs = 0
-  #intervalMs = 0
-  #intervals = 0
+  readonly #rhythm = new Rhythm()
   #faults = 0
-  #lastFault: Fault | undefined
+  #lastFault: { readonly moment: Moment; readonly reason: string } | undefined
 
   constructor(device: string) {
     this.device = device
   }
 
-  get faults(): number {
-    return this.#faults
+  get profile(): string {
+    return this.#profile
+  }
+
+  get source(): string {
+    return this.#source
   }
 
   /** Notes an arrival; calls come in seq order. */
   hear(entry: Entry, profile: string): void {
     if (entry.seq <= this.lastSeq) return
-    if (entry.bootId === this.#bootId) this.#learn(entry.monotonicMs)
-    else this.#anchorMs = entry.monotonicMs
+    this.#rhythm.note(entry.monotonicMs, entry.bootId)
+    if (!entry.retain) this.presence.heard(entry.seq, () => momentOf(entry))
+    this.#note(entry, profile)
+  }
+
+  /** Notes what others said about it: that it is gone. Where nothing else is known, this is when it was heard. */
+  hearOf(entry: Entry, profile: string): void {
+    if (this.lastSeq === 0) this.#note(entry, profile)
+    else this.lastSeq = entry.seq
+  }
+
+  fault(entry: Entry, reason: string): void {
+    this.#faults++
+    this.#lastFault = { moment: momentOf(entry), reason }
+  }
+
+  /** Returns false where that was known: the value is in doubt already, for the same reason. */
+  doubt(name: string, doubt: ValueDoubt): boolean {
+    if (this.doubts.get(name)?.quality === doubt.quality) return false
+    this.doubts.delete(name)
+    this.doubts.set(name, doubt)
+    for (const oldest of this.doubts.keys()) {
+      if (this.doubts.size <= MAX_DOUBTS) break
+      this.doubts.delete(oldest)
+    }
+    return true
+  }
+
+  /** Brings times from before the clock was set to what they were. */
+  correct(bootId: string, correctionMs: number): void {
+    this.presence.correct(bootId, correctionMs)
+    for (const [name, { quality, since }] of this.doubts)
+      this.doubts.set(name, { quality, since: correctedMoment(since, bootId, correctionMs) })
+    if (this.#timeQuality === 'unsynced' && this.#bootId === bootId) {
+      this.#heardAt = this.#heardMonotonicMs + correctionMs
+      this.#timeQuality = 'corrected'
+    }
+    const fault = this.#lastFault
+    if (fault !== undefined)
+      this.#lastFault = { reason: fault.reason, moment: correctedMoment(fault.moment, bootId, correctionMs) }
+  }
+
+  /** Takes over what an older stretch of the log knew about the same device. */
+  adopt(older: DeviceRecord): void {
+    this.#faults += older.#faults
+    this.#lastFault ??= older.#lastFault
+    this.#rhythm.adopt(older.#rhythm)
+    this.presence.adopt(older.presence)
+    if (this.lastSeq !== 0) return
+    this.lastSeq = older.lastSeq
+    this.#profile = older.#profile
+    this.#source = older.#source
+    this.#heardAt = older.#heardAt
+    this.#heardMonotonicMs = older.#heardMonotonicMs
+    this.#timeQuality = older.#timeQuality
+    this.#bootId = older.#bootId
+  }
+
+  report(circumstances: Circumstances): DeviceReport {
+    const fault = this.#lastFault
+    const { presence, since } = this.presence.state(circumstances.gone(this.device))
+    const expectation = this.#expectation(circumstances)
+    const staleReason = this.staleReason(circumstances)
+    const doubtful = this.#doubtful()
+    return {
+      device: this.device,
+      profile: this.#profile,
+      source: this.#source,
+      lastSeq: this.lastSeq,
+      lastHeard: isoTime(this.#heardAt),
+      ...(this.#timeQuality !== undefined && { timeQuality: this.#timeQuality }),
+      values: this.values.size,
+      ...(doubtful.length > 0 && { doubtful }),
+      faults: this.#faults,
+      ...(fault && { lastFault: { ...shownMoment(fault.moment), reason: fault.reason } }),
+      presence,
+      ...(since && { presenceSince: shownMoment(since) }),
+      ...(expectation && { expectedIntervalMs: Math.round(expectation.intervalMs) }),
+      stale: staleReason !== undefined,
+      ...(staleReason && { staleReason }),
+    }
+  }
+
+  staleReason(circumstances: Circumstances): 'offline' | 'overdue' | undefined {
+    if (this.presence.state(circumstances.gone(this.device)).presence === 'offline') return 'offline'
+    const expectation = this.#expectation(circumstances)
+    return expectation !== undefined && this.#ageMs(circumstances.clock) > expectation.limitMs ? 'overdue' : undefined
+  }
+
+  #note(entry: Entry, profile: string): void {
     this.lastSeq = entry.seq
     this.#profile = profile
     this.#source = entry.source
@@ -90,75 +193,16 @@ export class DeviceRecord {
     this.#timeQuality = entry.timeQuality
   }
 
-  fault(entry: Entry, reason: string): void {
-    this.#faults++
-    const { seq, receivedAt: timeMs, timeQuality, monotonicMs, bootId } = entry
-    this.#lastFault = {
-      seq,
-      timeMs,
-      reason,
-      ...(timeQuality === 'unsynced' ? { unsynced: { monotonicMs, bootId } } : {}),
-    }
+  #expectation({ intervalMs }: Circumstances): Expectation | undefined {
+    const statedMs = intervalMs(this.#profile)
+    return statedMs === undefined ? this.#rhythm.expectation : statedExpectation(statedMs)
   }
 
-  /** Brings times from before the clock was set to what they were. */
-  correct(bootId: string, correctionMs: number): void {
-    if (this.#timeQuality === 'unsynced' && this.#bootId === bootId) {
-      this.#heardAt = this.#heardMonotonicMs + correctionMs
-      this.#timeQuality = 'corrected'
-    }
-    const fault = this.#lastFault
-    if (fault?.unsynced?.bootId !== bootId) return
-    this.#lastFault = { seq: fault.seq, reason: fault.reason, timeMs: fault.unsynced.monotonicMs + correctionMs }
-  }
-
-  /** Takes over what an older stretch of the log knew about the same device. */
-  adopt(older: DeviceRecord): void {
-    this.#faults += older.#faults
-    this.#lastFault ??= older.#lastFault
-    if (this.#intervals < LEARN_INTERVALS && older.#intervals > this.#intervals) {
-      this.#intervalMs = older.#intervalMs
-      this.#intervals = older.#intervals
-    }
-    if (this.lastSeq !== 0) return
-    this.lastSeq = older.lastSeq
-    this.#profile = older.#profile
-    this.#source = older.#source
-    this.#heardAt = older.#heardAt
-    this.#heardMonotonicMs = older.#heardMonotonicMs
-    this.#timeQuality = older.#timeQuality
-    this.#bootId = older.#bootId
-    this.#anchorMs = older.#anchorMs
-  }
-
-  report(clock: Clock): DeviceReport {
-    const fault = this.#lastFault
-    const expectedMs = this.#intervals < LEARN_INTERVALS ? undefined : this.#intervalMs
-    return {
-      device: this.device,
-      profile: this.#profile,
-      source: this.#source,
-      lastSeq: this.lastSeq,
-      lastHeard: isoTime(this.#heardAt),
-      ...(this.#timeQuality !== undefined && { timeQuality: this.#timeQuality }),
-      values: this.values.size,
-      faults: this.#faults,
-      ...(fault && { lastFault: { seq: fault.seq, time: isoTime(fault.timeMs), reason: fault.reason } }),
-      ...(expectedMs !== undefined && { expectedIntervalMs: Math.round(expectedMs) }),
-      stale: expectedMs !== undefined && this.#ageMs(clock) > Math.max(STALE_FLOOR_MS, STALE_FACTOR * expectedMs),
-    }
-  }
-
-  #learn(nowMs: number): void {
-    const intervalMs = Math.max(0, nowMs - this.#anchorMs)
-    if (intervalMs < Math.max(BURST_MS, BURST_PART * this.#intervalMs)) return
-    this.#anchorMs = nowMs
-    this.#intervals++
-    if (this.#intervals === 1) this.#intervalMs = intervalMs
-    else {
-      const counted = Math.min(intervalMs, OUTLIER_FACTOR * Math.max(1, this.#intervalMs))
-      this.#intervalMs += INTERVAL_WEIGHT * (counted - this.#intervalMs)
-    }
+  #doubtful(): readonly DoubtfulValue[] {
+    if (this.doubts.size === 0) return []
+    return [...this.doubts]
+      .filter(([name]) => this.values.has(name))
+      .map(([name, { quality, since }]) => ({ name, quality, ...shownMoment(since) }))
   }
 
   #ageMs(clock: Clock): number {
@@ -168,5 +212,3 @@ export class DeviceRecord {
     return clock.synced() && this.#timeQuality !== 'unsynced' ? clock.wallMs() - this.#heardAt : nowMs
   }
 }
-
-const isoTime = (ms: UnixMs): string => new Date(ms).toISOString()

@@ -1,16 +1,17 @@
 // Live values: what the log made durable, decoded once, as the last value of each device and name, as a window of the newest
 // readings, and as a stream to subscribers. Fed by the gateway with each commit; rebuilt from the log at start.
 
-import type { Clock, Decode, Entry, Gap, Logger, Meter, Seq } from '../core/contract.ts'
+import type { Clock, Decode, Decoding, Entry, Gap, Logger, Meter, Seq } from '../core/contract.ts'
 import { describe } from '../core/errors.ts'
 import type { LogReader } from '../core/log-contract.ts'
 import type { LiveStatus } from '../core/status.ts'
 import { delay } from '../core/time.ts'
+import type { Shaping } from '../decode/shaping.ts'
 import { Hub } from './hub.ts'
 import type { LiveReading } from './reading.ts'
 import { rebuild } from './rebuild.ts'
 import { type MayBeDevice, Scan } from './scan.ts'
-import { LiveState, STATE_LIMITS, type StateLimits } from './state.ts'
+import { type IntervalOf, LiveState, STATE_LIMITS, type StateLimits } from './state.ts'
 import { WINDOW_LIMITS, Window, type WindowLimits } from './window.ts'
 
 /** How long the start may wait for the rebuild; the rest of it runs beside the live traffic. */
@@ -26,7 +27,13 @@ export interface LiveOptions {
   readonly clock: Clock
   readonly meter: Meter
   readonly logger: Logger
+  /** Called with each message that comes in, in order; not with what is rebuilt. */
+  readonly onDecoded?: (entry: Entry, decoding: Decoding) => void
   readonly stateLimits?: StateLimits
+  /** How often devices of a profile report, where it says so. */
+  readonly intervalMs?: IntervalOf
+  /** What profiles say about the shape of readings; what is read from the log (history, resuming) keeps its own. */
+  readonly shaping?: Shaping
   readonly windowLimits?: WindowLimits
 }
 
@@ -46,7 +53,7 @@ export class Live {
   constructor(options: LiveOptions) {
     this.#options = options
     this.durable = options.durable
-    this.state = new LiveState(options.stateLimits ?? STATE_LIMITS, options.meter)
+    this.state = new LiveState(options.stateLimits ?? STATE_LIMITS, options.meter, options.intervalMs)
     this.window = new Window(options.windowLimits ?? WINDOW_LIMITS)
     this.scan = new Scan(options.reader, options.decode, options.mayBeDevice)
   }
@@ -83,7 +90,7 @@ export class Live {
 
   /** Called with each commit, and before it with what the disk does not take; in order. What it has seen it passes over. */
   feed(entries: readonly Entry[]): void {
-    const { decode, meter } = this.#options
+    const { decode, meter, shaping } = this.#options
     const fresh: LiveReading[] = []
     for (const entry of entries) {
       if (entry.seq <= this.#seq) continue
@@ -91,7 +98,9 @@ export class Live {
       if (entry.kind !== 'message') continue
       const decoding = decode(entry)
       if (decoding.fault !== undefined) meter.add('decode_faults_total', { profile: decoding.profile })
-      for (const reading of this.state.apply(entry, decoding)) fresh.push(reading)
+      this.#options.onDecoded?.(entry, decoding)
+      const shown = shaping === undefined ? decoding : shaping.shape(decoding, entry.receivedAt)
+      for (const reading of this.state.apply(entry, shown)) fresh.push(reading)
     }
     this.window.push(fresh)
     this.hub.publish(fresh, this.#seq)
@@ -111,6 +120,7 @@ export class Live {
   status(): LiveStatus {
     return {
       devices: this.state.deviceCount,
+      stale: this.state.staleCount(this.#options.clock),
       values: this.state.valueCount,
       faults: this.state.faultCount,
       subscribers: this.hub.subscriberCount,

@@ -3,6 +3,7 @@
 
 import type { Entry, Reading, Seq, TimeQuality, UnixMs } from '../core/contract.ts'
 import { EARLIEST_DATE_MS } from '../core/senml.ts'
+import { isoTime, shownMoment, type ValueDoubt } from './moment.ts'
 
 /** RFC 3339 knows the years 0000 to 9999 only; a payload's own time outside of them is worth less than the arrival. */
 const EARLIEST_MS = -62_167_219_200_000
@@ -23,11 +24,15 @@ export class LiveReading {
   readonly timeMs: UnixMs
   /** Of a time that is the arrival; a payload's own time needs none. */
   readonly timeQuality: TimeQuality | undefined
+  /** The device sent it late: it is no live value. */
+  readonly historical: boolean
+  /** What came after it cannot be right: this is the last good value. */
+  readonly doubt: ValueDoubt | undefined
   /** Where the time may still be corrected: by the clock that had been right all along. */
   readonly #arrival: Pick<Arrival, 'receivedAt' | 'monotonicMs' | 'bootId'> | undefined
   #json: string | undefined
 
-  constructor(arrival: Arrival, reading: Reading) {
+  constructor(arrival: Arrival, reading: Reading, doubt?: ValueDoubt) {
     const { receivedAt, monotonicMs, bootId, timeQuality } = arrival
     const own = reading.timeMs
     const usesOwn = own !== undefined && own >= EARLIEST_MS && own <= LATEST_MS
@@ -39,6 +44,8 @@ export class LiveReading {
     this.unit = reading.unit
     this.timeMs = usesOwn ? own : Math.min(LATEST_MS, Math.max(0, receivedAt))
     this.timeQuality = isDate ? undefined : timeQuality
+    this.historical = reading.historical === true
+    this.doubt = doubt
     this.#arrival = this.timeQuality === 'unsynced' ? { receivedAt, monotonicMs, bootId } : undefined
   }
 
@@ -46,17 +53,32 @@ export class LiveReading {
   corrected(bootId: string, correctionMs: number): LiveReading | undefined {
     const arrival = this.#arrival
     if (arrival?.bootId !== bootId) return undefined
-    const { seq, device, name, value, unit, timeMs } = this
+    const { seq, timeMs } = this
     const receivedAt = arrival.monotonicMs + correctionMs
-    const reading: Reading = {
+    // A distance from the arrival stays one.
+    const own = timeMs === Math.max(0, arrival.receivedAt) ? {} : { timeMs: timeMs + receivedAt - arrival.receivedAt }
+    const corrected = { ...arrival, seq, receivedAt, timeQuality: 'corrected' } as const
+    return new LiveReading(corrected, { ...this.#reading(), ...own }, this.doubt)
+  }
+
+  /** The same value, marked. */
+  doubted(doubt: ValueDoubt): LiveReading {
+    const { seq, timeMs, timeQuality } = this
+    const { receivedAt = timeMs, monotonicMs = 0, bootId = '' } = this.#arrival ?? {}
+    const arrival = { seq, receivedAt, monotonicMs, bootId, ...(timeQuality === undefined ? {} : { timeQuality }) }
+    const own = receivedAt === timeMs && timeMs >= 0 ? {} : { timeMs }
+    return new LiveReading(arrival, { ...this.#reading(), ...own }, doubt)
+  }
+
+  #reading(): Reading {
+    const { device, name, value, unit, historical } = this
+    return {
       device,
       name,
       value,
       ...(unit === undefined ? {} : { unit }),
-      // A distance from the arrival stays one.
-      ...(timeMs === Math.max(0, arrival.receivedAt) ? {} : { timeMs: timeMs + receivedAt - arrival.receivedAt }),
+      ...(historical ? { historical: true as const } : {}),
     }
-    return new LiveReading({ ...arrival, seq, receivedAt, timeQuality: 'corrected' }, reading)
   }
 
   get json(): string {
@@ -74,8 +96,14 @@ export class LiveReading {
   #write(): string {
     const unit = this.unit === undefined ? '' : `,"unit":${JSON.stringify(this.unit)}`
     const quality = this.timeQuality === undefined ? '' : `,"timeQuality":"${this.timeQuality}"`
-    const time = new Date(this.timeMs).toISOString()
-    return `{"seq":${this.seq},"device":${JSON.stringify(this.device)},"name":${JSON.stringify(this.name)},"value":${JSON.stringify(this.value)}${unit},"time":"${time}"${quality}}`
+    const time = isoTime(this.timeMs)
+    const { doubt } = this
+    const late = this.historical ? ',"historical":true' : ''
+    const doubtful =
+      doubt === undefined
+        ? ''
+        : `,"quality":"${doubt.quality}","qualitySince":${JSON.stringify(shownMoment(doubt.since))}`
+    return `{"seq":${this.seq},"device":${JSON.stringify(this.device)},"name":${JSON.stringify(this.name)},"value":${JSON.stringify(this.value)}${unit},"time":"${time}"${quality}${late}${doubtful}}`
   }
 }
 

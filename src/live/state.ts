@@ -5,8 +5,11 @@
 // All values stand in one list ordered by seq. So "what changed since SEQ" walks only what changed, a slow subscriber needs
 // no queue but the seq it has reached, and the value to evict is the first of the list.
 
-import type { Clock, Decoding, Entry, Meter, Seq } from '../core/contract.ts'
-import { DeviceRecord, type DeviceReport, type ValueNode } from './device.ts'
+import { COMMAND_SOURCE } from '../core/command.ts'
+import type { Clock, Decoding, Doubt, Entry, Meter, Presence, Seq } from '../core/contract.ts'
+import { type Circumstances, DeviceRecord, type DeviceReport, type ValueNode } from './device.ts'
+import { momentOf } from './moment.ts'
+import { Bridges } from './presence.ts'
 import { type LiveReading, liveReadings } from './reading.ts'
 import type { Selection } from './selection.ts'
 
@@ -19,9 +22,14 @@ export interface StateLimits {
 /** Far more than one gateway's sensors; a client that invents topics costs at most this, and as much again for JSON texts. */
 export const STATE_LIMITS: StateLimits = { devices: 10_000, values: 50_000, bytes: 32 * 2 ** 20 }
 /** What a device occupies besides its name, roughly; names may have 65,535 bytes. */
-const DEVICE_BYTES = 500
+const DEVICE_BYTES = 1_200
 /** Part of the devices that goes at once when there are too many: finding the oldest walks them all. */
 const EVICTED_PART = 0.02
+
+/** How often devices of a profile report, where it says so. */
+export type IntervalOf = (profile: string) => number | undefined
+
+const NOBODY: readonly Presence[] = []
 
 export class LiveState {
   readonly #limits: StateLimits
@@ -34,11 +42,15 @@ export class LiveState {
   #deviceBytes = 0
   #faults = 0
   #epoch = 0
+  readonly #bridges = new Bridges()
+  readonly #intervalMs: IntervalOf
   #evictedSeq: Seq = 0
   #completeAfter: Seq = 0
 
-  constructor(limits: StateLimits = STATE_LIMITS, meter?: Meter) {
+  /** `intervalMs`: what profiles state about their devices. */
+  constructor(limits: StateLimits = STATE_LIMITS, meter?: Meter, intervalMs: IntervalOf = () => undefined) {
     this.#limits = limits
+    this.#intervalMs = intervalMs
     this.#meter = meter
   }
 
@@ -74,14 +86,19 @@ export class LiveState {
 
   /** Applies one message; calls come in seq order. Returns its readings. */
   apply(entry: Entry, decoding: Decoding): readonly LiveReading[] {
+    if (entry.source === COMMAND_SOURCE) return []
     const readings = liveReadings(entry, decoding.readings)
-    const { fault, profile } = decoding
-    if (readings.length === 0 || fault !== undefined) this.#hear(decoding.device, entry, profile)
+    const { fault, profile, presence = NOBODY, doubtful } = decoding
+    const gone: ReadonlySet<string> | undefined =
+      presence.length === 0 ? undefined : new Set(presence.filter(({ online }) => !online).map(({ device }) => device))
+    if (readings.length === 0 || fault !== undefined) this.#hear(decoding.device, entry, profile, gone)
     if (fault !== undefined) {
       this.#faults++
       this.#devices.get(decoding.device)?.fault(entry, fault)
     }
-    for (const reading of readings) this.#put(reading, this.#hear(reading.device, entry, profile))
+    if (presence.length > 0) this.#say(presence, entry, profile)
+    if (doubtful !== undefined) for (const doubt of doubtful) this.#doubt(doubt, entry)
+    for (const reading of readings) this.#put(reading, this.#hear(reading.device, entry, profile, gone))
     while (this.#devices.size > 1 && this.#crowded) this.#evictDevices()
     while (this.#oldest !== undefined && (this.#values > this.#limits.values || this.#bytes > this.#limits.bytes))
       this.#evictValue(this.#oldest)
@@ -91,11 +108,12 @@ export class LiveState {
   /** Brings times from before the clock was set to what they were, now that this is known. */
   correct(bootId: string, correctionMs: number): void {
     for (const record of this.#devices.values()) record.correct(bootId, correctionMs)
+    this.#bridges.correct(bootId, correctionMs)
     for (let node = this.#newest; node !== undefined; node = node.older) {
       const corrected = node.reading.corrected(bootId, correctionMs)
-      if (corrected === undefined) continue
-      this.#bytes += corrected.sizeBytes - node.reading.sizeBytes
-      node.reading = corrected
+      if (corrected !== undefined) this.#replace(node, corrected)
+      const doubt = node.reading.doubt === undefined ? undefined : node.device.doubts.get(node.reading.name)
+      if (doubt !== undefined) this.#replace(node, node.reading.doubted(doubt))
     }
     this.#epoch++
   }
@@ -105,6 +123,7 @@ export class LiveState {
     this.#epoch++
     this.#faults += older.#faults
     this.#evictedSeq = Math.max(this.#evictedSeq, older.#evictedSeq)
+    this.#bridges.adopt(older.#bridges)
     for (const [device, record] of older.#devices) {
       const known = this.#devices.get(device)
       if (known !== undefined) known.adopt(record)
@@ -113,10 +132,16 @@ export class LiveState {
     }
     for (let node = older.#newest; node !== undefined; node = node.older) {
       const record = this.#devices.get(node.device.device)
-      if (record?.values.has(node.reading.name)) continue
+      const { reading } = node
+      if (record?.values.has(reading.name)) continue
       const { full } = this
-      if (record === undefined || full) this.#evictedSeq = Math.max(this.#evictedSeq, node.reading.seq)
-      else this.#insertOldest(node.reading, record)
+      if (record === undefined || full) this.#evictedSeq = Math.max(this.#evictedSeq, reading.seq)
+      else {
+        // The doubt may be newer than this stretch.
+        const doubt = record.doubts.get(reading.name) ?? reading.doubt
+        this.#insertOldest(doubt === undefined ? reading : reading.doubted(doubt), record)
+        if (doubt !== undefined) record.doubt(reading.name, doubt)
+      }
       if (full) return false
     }
     return true
@@ -144,11 +169,25 @@ export class LiveState {
   }
 
   devices(clock: Clock): DeviceReport[] {
-    return Array.from(this.#devices.values(), (record) => record.report(clock))
+    const circumstances = this.#circumstances(clock)
+    return Array.from(this.#devices.values(), (record) => record.report(circumstances))
   }
 
   device(device: string, clock: Clock): DeviceReport | undefined {
-    return this.#devices.get(device)?.report(clock)
+    return this.#devices.get(device)?.report(this.#circumstances(clock))
+  }
+
+  /** How many devices are offline or overdue. */
+  staleCount(clock: Clock): number {
+    const circumstances = this.#circumstances(clock)
+    let count = 0
+    for (const record of this.#devices.values()) if (record.staleReason(circumstances) !== undefined) count++
+    return count
+  }
+
+  /** Through what the device was heard last, and which profile decoded it. */
+  origin(device: string): { readonly source: string; readonly profile: string } | undefined {
+    return this.#devices.get(device)
   }
 
   /** The device's last values, by name as first heard. */
@@ -156,10 +195,45 @@ export class LiveState {
     return Array.from(this.#devices.get(device)?.values.values() ?? [], (node) => node.reading)
   }
 
-  #hear(device: string, entry: Entry, profile: string): DeviceRecord {
+  #circumstances(clock: Clock): Circumstances {
+    return { clock, gone: (device) => this.#bridges.gone(device), intervalMs: this.#intervalMs }
+  }
+
+  #hear(device: string, entry: Entry, profile: string, gone: ReadonlySet<string> | undefined): DeviceRecord {
     const record = this.#devices.get(device) ?? this.#addDevice(device)
-    record.hear(entry, profile)
+    // A will is the broker's word.
+    if (gone?.has(device) === true) record.hearOf(entry, profile)
+    else record.hear(entry, profile)
     return record
+  }
+
+  #say(presence: readonly Presence[], entry: Entry, profile: string): void {
+    const moment = momentOf(entry)
+    for (const { device, online, below } of presence) {
+      if (below === true) this.#bridges.say(device, online, moment)
+      const known = this.#devices.get(device)
+      if (known === undefined && below === true) continue
+      const record = known ?? this.#addDevice(device)
+      if (online) record.hear(entry, profile)
+      else record.hearOf(entry, profile)
+      record.presence.say(online, moment)
+    }
+  }
+
+  // What is shown stays, marked: the representation changes although no value came.
+  #doubt({ device, name, reason }: Doubt, entry: Entry): void {
+    const record = this.#devices.get(device)
+    const doubt = { quality: reason, since: momentOf(entry) }
+    if (record?.doubt(name, doubt) !== true) return
+    const node = record.values.get(name)
+    if (node === undefined) return
+    this.#replace(node, node.reading.doubted(doubt))
+    this.#epoch++
+  }
+
+  #replace(node: ValueNode, reading: LiveReading): void {
+    this.#bytes += reading.sizeBytes - node.reading.sizeBytes
+    node.reading = reading
   }
 
   #addDevice(device: string): DeviceRecord {
@@ -170,6 +244,12 @@ export class LiveState {
   }
 
   #put(reading: LiveReading, device: DeviceRecord): void {
+    if (reading.historical) {
+      // It is no live value, but somebody who asks for what is newer gets it from the log.
+      this.#evictedSeq = Math.max(this.#evictedSeq, reading.seq)
+      return
+    }
+    device.doubts.delete(reading.name)
     const known = device.values.get(reading.name)
     if (known === undefined) {
       const node: ValueNode = { reading, device, older: undefined, newer: undefined }

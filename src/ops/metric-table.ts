@@ -108,10 +108,71 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
     help: 'QoS 2 PUBLISH packets that were recognised as sent before and not stored again',
     labels: ['source'],
   },
+  mqtt_client_refused_total: {
+    kind: 'counter',
+    help: 'Messages of another broker that the log cannot take: too large, or with a topic that is none',
+    labels: ['source', 'reason'],
+  },
+  source_loops_total: {
+    kind: 'counter',
+    help: 'Times that the messages of a source were found to come in through another one, too',
+    labels: ['source'],
+  },
+  mqtt_client_retries_total: {
+    kind: 'counter',
+    help: 'Connections to another broker that failed or ended',
+    labels: ['source'],
+  },
+  mqtt_client_sessions_lost_total: {
+    kind: 'counter',
+    help: 'Times that another broker had forgotten the session, and what it kept in it',
+    labels: ['source'],
+  },
   mqtt_checkpoint_failures_total: {
     kind: 'counter',
     help: 'Times the state of MQTT sessions could not be saved',
     labels: ['source'],
+  },
+  commands_total: {
+    kind: 'counter',
+    help: 'Commands to devices: sent, or the code of what was in the way',
+    labels: ['reason'],
+    known: ['sent'],
+  },
+  devices_stale: { kind: 'gauge', help: 'Devices that are offline or overdue' },
+  modbus_requests_total: { kind: 'counter', help: 'Requests to Modbus devices', labels: ['source'] },
+  modbus_errors_total: {
+    kind: 'counter',
+    help: 'Requests to Modbus devices that failed (exception, silent, damaged, port), and answers nobody waited for (stray)',
+    labels: ['source', 'reason'],
+  },
+  modbus_skipped_polls_total: {
+    kind: 'counter',
+    help: 'Turns of Modbus devices that were left out or not kept because the log took nothing',
+    labels: ['source'],
+  },
+  descriptions_evicted_total: {
+    kind: 'counter',
+    help: 'Messages that tell about others (births, discovery) which were forgotten because there were too many',
+  },
+  descriptions_writes_total: {
+    kind: 'counter',
+    help: 'Times that what messages told about others was written beside the log',
+  },
+  device_requests_total: {
+    kind: 'counter',
+    help: 'Requests to devices that their messages called for (a rebirth): sent, failed, or too soon after the last',
+    labels: ['reason'],
+  },
+  serial_faults_total: {
+    kind: 'counter',
+    help: 'Bytes of a serial line that were no frame: too long, cut off, malformed, or noise between frames',
+    labels: ['source', 'reason'],
+  },
+  serial_closings_total: {
+    kind: 'counter',
+    help: 'Times that an open serial port was given up: unplugged, replaced by another device, silent, or stuck',
+    labels: ['source', 'reason'],
   },
   live_evicted_total: {
     kind: 'counter',

@@ -1,6 +1,7 @@
 // The keys that every built-in sink shares; the forwarder acts on them. Durations and sizes have the formats of config/units.ts.
 
 import { MAX_SENML_RECORDS } from '../core/senml.ts'
+import { shapeSchema } from '../core/shape.ts'
 
 export const deliveryKeys = {
   batch: {
@@ -31,6 +32,7 @@ export const deliveryKeys = {
     },
     additionalProperties: false,
   },
+  shape: shapeSchema,
   stallAfter: {
     type: 'string',
     format: 'duration',

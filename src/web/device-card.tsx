@@ -5,7 +5,8 @@ import { Component } from 'preact'
 import { Age } from './age.tsx'
 import type { Device } from './device-store.ts'
 import { countOf, digitGroups, numberText, shortText, titleText } from './format.ts'
-import type { Reading } from './protocol.ts'
+import { ProfileDraftButton } from './profile-draft.tsx'
+import type { DeviceInfo, DoubtfulValue, Reading } from './protocol.ts'
 import { matchingNames } from './search.ts'
 import { humanUnit } from './units.ts'
 
@@ -23,6 +24,8 @@ const QUALITY_TEXT = {
   unsynced: 'the clock had not been set',
   corrected: 'corrected when the clock was set',
 } as const
+
+const DOUBT_TEXT = { faulty: 'now faulty', 'out-of-range': 'now out of range' } as const
 
 export interface DeviceCardProps {
   readonly device: Device
@@ -56,19 +59,16 @@ export class DeviceCard extends Component<DeviceCardProps, { readonly version: n
           <DeviceName name={device.name} />
           {info !== undefined && (info.stale || info.profile !== 'generic') && (
             <p class="about">
-              {info.stale && (
-                <span class="badge warn">
-                  stale, last heard <Age timeMs={Date.parse(info.lastHeard)} /> ago
-                </span>
-              )}
+              {info.stale && <Stale info={info} />}
               {info.profile !== 'generic' && <span title="Device profile">{info.profile}</span>}
             </p>
           )}
           <dl>
             {matchingNames(device, words).map((name) => (
-              <ValueRow key={name} reading={device.readings.get(name)} />
+              <ValueRow key={name} reading={device.readings.get(name)} quality={device.doubt(name)?.quality} />
             ))}
           </dl>
+          {info?.profile === 'generic' && <ProfileDraftButton device={device.name} />}
           {info !== undefined && info.faults > 0 && <Faults count={info.faults} last={info.lastFault} />}
         </article>
       </li>
@@ -87,24 +87,60 @@ const DeviceName = ({ name }: { readonly name: string }) => {
   )
 }
 
-class ValueRow extends Component<{ readonly reading: Reading | undefined }> {
-  override shouldComponentUpdate(next: { readonly reading: Reading | undefined }): boolean {
-    return next.reading !== this.props.reading
+/** Offline is known, overdue is a guess: the words differ. */
+const Stale = ({ info }: { readonly info: DeviceInfo }) => {
+  const { lastHeard, presenceSince, staleReason } = info
+  if (staleReason !== 'offline') {
+    return (
+      <span class="badge warn">
+        stale, last heard <Age timeMs={Date.parse(lastHeard)} /> ago
+      </span>
+    )
+  }
+  return (
+    <span class="badge bad">
+      offline{' '}
+      {presenceSince !== undefined && (
+        <>
+          for <Age timeMs={Date.parse(presenceSince.time)} />
+        </>
+      )}
+    </span>
+  )
+}
+
+interface ValueRowProps {
+  readonly reading: Reading | undefined
+  /** Of what came after it. */
+  readonly quality: DoubtfulValue['quality'] | undefined
+}
+
+class ValueRow extends Component<ValueRowProps> {
+  override shouldComponentUpdate(next: Readonly<ValueRowProps>): boolean {
+    return next.reading !== this.props.reading || next.quality !== this.props.quality
   }
 
   override render() {
-    const { reading } = this.props
+    const { reading, quality } = this.props
     if (reading === undefined) return null
     const { name, value, unit = '', time, timeQuality } = reading
     const shown = typeof value === 'number' ? numberText(value) : String(value)
     return (
-      <div class={rowClass(shown.length + unit.length)}>
+      <div class={rowClass(shown.length + unit.length + (quality === undefined ? 0 : DOUBT_TEXT[quality].length))}>
         <dt title={titleText(name)}>
           <bdi>{shortText(name)}</bdi>
         </dt>
         <dd class="value" title={titleText(String(value))}>
           <Value value={value} shown={shown} />
           <Unit unit={unit} />
+          {quality !== undefined && (
+            <>
+              {' '}
+              <span class="badge warn" title="The last good value is shown; what came after it cannot be right">
+                {DOUBT_TEXT[quality]}
+              </span>
+            </>
+          )}
         </dd>
         <dd class="when">
           <Age

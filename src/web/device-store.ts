@@ -3,7 +3,7 @@
 // device, however much arrives.
 
 import { Cell } from './cell.ts'
-import type { DeviceInfo, Reading } from './protocol.ts'
+import type { DeviceInfo, DoubtfulValue, Reading } from './protocol.ts'
 
 /** Names as people sort them: sensor2 before sensor10. */
 const collator = new Intl.Collator('en', { numeric: true, sensitivity: 'base' })
@@ -32,13 +32,20 @@ export class Device {
     return this.#names
   }
 
+  /** What is wrong with the newest word of this value, unless a good one has come since. */
+  doubt(name: string): DoubtfulValue | undefined {
+    const seq = this.readings.get(name)?.seq ?? 0
+    return this.info?.doubtful?.find((one) => one.name === name && one.seq > seq)
+  }
+
   /** Returns whether a new name came with it. What is older than the value it would replace is left out. */
   apply(reading: Reading): boolean {
+    if (reading.historical === true) return false
     const present = this.readings.get(reading.name)
     if (present !== undefined && present.seq > reading.seq) return false
     this.readings.set(reading.name, reading)
     // It has just spoken; the gateway's own word about it comes with the next list.
-    if (this.info?.stale === true) this.info = { ...this.info, stale: false }
+    if (this.info?.stale === true && this.info.staleReason !== 'offline') this.info = { ...this.info, stale: false }
     if (present !== undefined) return false
     this.#names = undefined
     return true
@@ -139,7 +146,11 @@ export class DeviceStore {
 const sameInfo = (a: DeviceInfo | undefined, b: DeviceInfo): boolean =>
   a !== undefined &&
   a.stale === b.stale &&
+  a.staleReason === b.staleReason &&
+  doubtKey(a) === doubtKey(b) &&
   a.faults === b.faults &&
   a.profile === b.profile &&
   a.lastFault?.seq === b.lastFault?.seq &&
   (!b.stale || a.lastHeard === b.lastHeard)
+
+const doubtKey = ({ doubtful = [] }: DeviceInfo): string => doubtful.map(({ name, seq }) => `${seq} ${name}`).join('\n')

@@ -6,6 +6,7 @@ import { App } from './app.tsx'
 import { Cell } from './cell.ts'
 import { Connection, type ConnectionState, type Missed } from './connection.ts'
 import { DeviceStore } from './device-store.ts'
+import { Drafts, draftsFrom } from './profile-draft.tsx'
 import { StatusPoll, type StatusSeen } from './status-poll.ts'
 
 /** Should a difference never go away, this is what it costs: one snapshot. */
@@ -82,14 +83,16 @@ window.addEventListener('online', wake)
 const root = document.getElementById('app')
 if (root === null) throw new Error('index.html has no #app')
 render(
-  <App
-    store={store}
-    state={state}
-    gateway={gateway}
-    status={status}
-    missed={missed}
-    onToken={(token) => connection.unlock(token)}
-  />,
+  <Drafts.Provider value={draftsFrom(base, () => connection.token)}>
+    <App
+      store={store}
+      state={state}
+      gateway={gateway}
+      status={status}
+      missed={missed}
+      onToken={(token) => connection.unlock(token)}
+    />
+  </Drafts.Provider>,
   root,
 )
 startAges()

@@ -10,6 +10,16 @@ export interface Reading {
   /** RFC 3339. */
   readonly time: string
   readonly timeQuality?: 'unsynced' | 'corrected'
+  /** Sent late by the device: it is no last value. */
+  readonly historical?: true
+}
+
+/** A value whose newest word cannot be right. */
+export interface DoubtfulValue {
+  readonly name: string
+  readonly quality: 'faulty' | 'out-of-range'
+  readonly seq: number
+  readonly time: string
 }
 
 export interface DeviceInfo {
@@ -22,6 +32,9 @@ export interface DeviceInfo {
   readonly lastFault?: { readonly seq: number; readonly time: string; readonly reason: string }
   readonly expectedIntervalMs?: number
   readonly stale: boolean
+  readonly staleReason?: 'offline' | 'overdue'
+  readonly presenceSince?: { readonly seq: number; readonly time: string }
+  readonly doubtful?: readonly DoubtfulValue[]
 }
 
 export type ServerMessage =

@@ -1,6 +1,4 @@
 import { test } from 'tap'
-import type { Command } from '../../src/core/contract.ts'
-import { TidegateError } from '../../src/core/errors.ts'
 import { startApi } from '../support/api-server.ts'
 
 test('devices are listed with when they were last heard, their profile and their faults', async (t) => {
@@ -32,46 +30,4 @@ test('one device is found by its name, percent-encoded or not, and shows its val
   const unknown = await fetch(`${url}/api/v1/devices/nowhere`)
   t.equal(unknown.status, 404)
   t.match(await unknown.json(), { code: 'TG_NOT_FOUND', detail: /nowhere/ })
-})
-
-test('a command is answered with an id once the source took it', async (t) => {
-  const sent: Command[] = []
-  const send = async (command: Command) => {
-    if (command.device === 'deaf') throw new TidegateError('TG_COMMAND_UNDELIVERABLE', 'no source reaches it')
-    sent.push(command)
-  }
-  const { url } = await startApi(t, { api: { send } })
-  const post = (device: string, body: unknown) =>
-    fetch(`${url}/api/v1/devices/${device}/commands`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
-  const accepted = await post('house%2Flamp', { topic: 'house/lamp/set', payload: 'ON', qos: 1 })
-  t.equal(accepted.status, 202)
-  t.equal((await accepted.json()).id, sent[0]?.id)
-  t.match(sent, [{ device: 'house/lamp', topic: 'house/lamp/set', qos: 1 }])
-  t.equal(sent[0]?.payload.toString(), 'ON')
-  t.equal((await post('house/lamp', { payload: { on: true } })).status, 202)
-  t.equal(sent[1]?.payload.toString(), '{"on":true}')
-  t.equal((await post('deaf', { payload: 'x' })).status, 409)
-  for (const body of [{}, { payload: 'x', qos: 3 }, { payload: 'x', topic: 'a/+' }, [], null])
-    t.equal((await post('house/lamp', body)).status, 400, JSON.stringify(body))
-  const wrong = await fetch(`${url}/api/v1/devices/house/lamp`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{}',
-  })
-  t.equal(wrong.status, 405)
-})
-
-test('without a source that takes commands they are undeliverable', async (t) => {
-  const { url } = await startApi(t)
-  const response = await fetch(`${url}/api/v1/devices/lamp/commands`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: '{"payload":"ON"}',
-  })
-  t.equal(response.status, 409)
-  t.match(await response.json(), { code: 'TG_COMMAND_UNDELIVERABLE' })
 })

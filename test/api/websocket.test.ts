@@ -178,14 +178,14 @@ test('a command goes to the device and is accepted once its source took it', asy
     if (command.device === 'nobody') throw new TidegateError('TG_COMMAND_UNDELIVERABLE', 'no source reaches it')
     sent.push(command)
   }
-  const { url } = await startApi(t, { api: { send } })
+  const { url } = await startApi(t, { send })
   const client = liveClient(t, url)
   await client.next('hello')
   client.send({ type: 'command', id: 2, device: 'lamp', payload: { on: true }, topic: 'lamp/set', qos: 1 })
   t.match(await client.next('accepted'), { id: 2 })
   t.match(sent, [{ device: 'lamp', topic: 'lamp/set', qos: 1 }])
   t.equal(sent[0]?.payload.toString(), '{"on":true}')
-  client.send({ type: 'command', id: 3, device: 'nobody', payload: 'x' })
+  client.send({ type: 'command', id: 3, device: 'nobody', topic: 'a/b', payload: 'x' })
   t.match(await client.next('error'), { id: 3, code: 'TG_COMMAND_UNDELIVERABLE' })
 })
 

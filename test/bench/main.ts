@@ -1,6 +1,6 @@
 // The benchmark: what the gateway takes in, compared with a server that does nothing, what it writes to the disk for it, what it
 // delivers, and what memory it needs; and the log alone. One run prints everything; --quick takes about a minute. With the
-// parameter `wear`, what the disk itself writes, which takes root; with `log`, the log alone.
+// parameter `wear`, what the disk itself writes, which takes root; with `log`, the log alone; with `decoders`, decoding alone.
 
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -11,8 +11,10 @@ import { type Gateway, startGateway } from '../support/gateway.ts'
 import { rabbitMissing, startRabbit } from '../support/rabbitmq.ts'
 import { until } from '../support/until.ts'
 import { UpstreamQueue } from '../support/upstream-queue.ts'
+import { benchDecoders } from './decoders.ts'
 import { type LoadRequest, runLoad, startNullServer } from './load-process.ts'
 import { benchLogAlone } from './log-alone.ts'
+import { benchMqttClient } from './mqtt-client.ts'
 import { endAll, line, MIB, quick, scope, spread, whole } from './report.ts'
 import { benchWear } from './wear.ts'
 
@@ -163,10 +165,14 @@ console.log(
 try {
   if (process.argv.includes('wear')) await benchWear()
   else if (process.argv.includes('log')) await benchLogAlone()
+  else if (process.argv.includes('decoders')) await benchDecoders()
+  else if (process.argv.includes('mqtt-client')) await benchMqttClient()
   else {
     await ingest()
     await upstream()
     await benchLogAlone()
+    await benchDecoders()
+    await benchMqttClient()
   }
 } finally {
   await endAll()

@@ -54,7 +54,7 @@ const report = (changes: Partial<StatusReport> = {}): StatusReport => ({
       retries: 3,
     },
   ],
-  live: { devices: 3, values: 9, faults: 1, subscribers: 2 },
+  live: { devices: 3, stale: 0, values: 9, faults: 1, subscribers: 2 },
   clock: { time: since, synced: false, bootId: 'x' },
   memory: { rssBytes: 64_000_000, heapUsedBytes: 20_000_000, externalBytes: 1 },
   ...changes,

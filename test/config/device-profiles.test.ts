@@ -144,3 +144,26 @@ test('merging keeps the problems of all', async (t) => {
     { profiles: [], problems: ['a', 'b'] },
   )
 })
+
+test('a shape is checked, and its durations become milliseconds', async (t) => {
+  const directory = await temporaryDirectory(t)
+  const shape = `shape:
+  - { names: ['*.power'], unit: kW, every: 10s }
+  - { devices: ['wells/#'], deadband: 2%, heartbeat: 15m }
+  - { window: { per: 1m, of: [min, mean] } }
+`
+  await writeFile(join(directory, 'p.yaml'), VALID + shape)
+  const [profile] = await loadDeviceProfiles([directory], decoders)
+  t.strictSame(profile?.shape, [
+    { names: ['*.power'], unit: 'kW', every: 10_000 },
+    { devices: ['wells/#'], deadband: '2%', heartbeat: 900_000 },
+    { window: { per: 60_000, of: ['min', 'mean'] } },
+  ])
+  const wrong = shape.replace('kW', 'horses').replace('15m', '15').replace('mean', 'median').replace('wells/#', '#/x')
+  t.match(await problemsOf(t, VALID + wrong), [
+    /shape\[0\]\.unit must be a SenML unit/,
+    /shape\[1\]\.devices\[0\] must be an MQTT Topic Filter/,
+    /shape\[1\]\.heartbeat must be a duration/,
+    /shape\[2\]\.window\.of\[1\] must be one of/,
+  ])
+})

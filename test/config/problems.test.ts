@@ -156,7 +156,6 @@ test('what a later version will have is said to be missing, not misspelt', async
     t,
     `gateway: { plugins: [own.js] }
 sources:
-  - { name: a, type: serial, path: /dev/ttyUSB0 }
   - { name: b, type: mqtt-broker, users: {} }
 sinks:
   - { name: c, type: influxdb, url: "http://h" }
@@ -166,10 +165,9 @@ sinks:
   )
   t.strictSame(problems, [
     '1:22: third-party plug-ins are not available in this version yet',
-    '3:22: source type serial is not available in this version yet',
-    '4:35: key users of source type mqtt-broker is not available in this version yet',
-    '6:22: sink type influxdb is not available in this version yet',
-    '7:58: sinks[1].compression must be one of none',
+    '3:35: key users of source type mqtt-broker is not available in this version yet',
+    '5:22: sink type influxdb is not available in this version yet',
+    '6:58: sinks[1].compression must be one of none',
   ])
 })
 

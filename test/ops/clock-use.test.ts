@@ -10,6 +10,7 @@ const SOURCE = resolve(import.meta.dirname, '../../src')
 /** File or folder of src → what it takes the time of day for. */
 const READERS: Readonly<Record<string, string>> = {
   'api/ingest.ts': 'arrival of a posted Pack, whose times may be relative to it',
+  'commands/commander.ts': 'time of a command, in its record',
   'core/contract.ts': 'the declaration of the clock',
   'cli/decode.ts': 'arrival, as the gateway would stamp it',
   'cli/simulate.ts': 'a device that knows the time',
@@ -32,7 +33,10 @@ const READERS: Readonly<Record<string, string>> = {
   'sinks/amqp/sink.ts': 'time of a loss note',
   'sinks/amqp1/sink.ts': 'time of a loss note',
   'sinks/sink-health.ts': 'since, in the status',
+  'sources/modbus/source.ts': 'since, in the status',
   'sources/mqtt-broker/source.ts': 'since, in the status',
+  'sources/mqtt-client/source.ts': 'since, in the status',
+  'sources/serial/source.ts': 'since, in the status',
   'web/age.tsx': 'ages by the clock that made the times',
   'web/connection.ts': 'since, on the page',
   'web/gateway-panel.tsx': 'whether a time is of today',

@@ -2,8 +2,10 @@
 
 import type { ApiOptions } from '../../src/api/options.ts'
 import { type ApiServer, createServer } from '../../src/api/server.ts'
-import type { Entry, Message } from '../../src/core/contract.ts'
-import { createRouter } from '../../src/decode/router.ts'
+import { Commander } from '../../src/commands/commander.ts'
+import type { Command, Entry, Message, Source } from '../../src/core/contract.ts'
+import type { DeviceProfile } from '../../src/core/profile.ts'
+import { createRouter, type Router } from '../../src/decode/router.ts'
 import { Live } from '../../src/live/live.ts'
 import type { StateLimits } from '../../src/live/state.ts'
 import type { WindowLimits } from '../../src/live/window.ts'
@@ -24,8 +26,13 @@ export interface TestApi {
 export interface TestApiOptions {
   readonly api?: Partial<ApiOptions>
   readonly log?: MemoryLog
+  /** Without it, no device profiles. */
+  readonly router?: Router
   readonly windowLimits?: WindowLimits
   readonly stateLimits?: StateLimits
+  readonly profiles?: readonly DeviceProfile[]
+  /** What the source `broker` does with commands; it takes none where absent. */
+  readonly send?: (command: Command) => Promise<void>
 }
 
 interface Teardown {
@@ -40,6 +47,13 @@ export const message = (topic: string, payload: string | Buffer): Message => ({
   retain: false,
 })
 
+const silentSource = (send: (command: Command) => Promise<void>): Source => ({
+  start: async () => undefined,
+  health: () => ({ state: 'ok', since: 0 }),
+  close: async () => undefined,
+  send,
+})
+
 export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promise<TestApi> => {
   const log = options.log ?? memoryLog()
   const meter = rememberingMeter()
@@ -50,7 +64,7 @@ export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promi
     bootId: '00000000-0000-4000-8000-000000000001',
     synced: () => true,
   }
-  const router = createRouter([])
+  const router = options.router ?? createRouter(options.profiles ?? [])
   const { decode } = router
   const live = new Live({
     decode,
@@ -64,6 +78,16 @@ export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promi
     ...(options.stateLimits && { stateLimits: options.stateLimits }),
   })
   await live.start(new AbortController().signal)
+  const { send } = options
+  const commander = new Commander({
+    sources: () => (send === undefined ? [] : [{ name: 'broker', source: silentSource(send) }]),
+    heard: (device) => live.state.origin(device),
+    profiles: options.profiles ?? [],
+    intake: log,
+    clock,
+    logger,
+    meter,
+  })
   const stop = log.onDurable((entries: readonly Entry[]) => live.feed(entries))
   const server = createServer({
     listen: { host: '127.0.0.1', port: 0 },
@@ -77,6 +101,8 @@ export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promi
     live,
     intake: log,
     decode,
+    decoders: new Map(),
+    commands: commander,
     status: () => {
       throw new Error('no status in this test')
     },
@@ -88,6 +114,7 @@ export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promi
   const { address } = await server.start()
   t.teardown(async () => {
     await server.close()
+    await commander.close()
     stop()
     await live.close()
     await log.close()

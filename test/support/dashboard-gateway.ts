@@ -91,6 +91,7 @@ export const dashboardGateway = async (
       live,
       intake: log,
       decode,
+      decoders: new Map(),
       status: () => status(live),
       metrics: async () => '',
       readiness: () => ({ ready: true, reasons: [] }),

@@ -53,5 +53,5 @@ await runForwardThread(parentPort, data, {
     close: async () => undefined,
   }),
   openCursor: async () => memoryCursor(),
-  createRouter: () => decodeNumber,
+  createDecoding: () => ({ decode: decodeNumber }),
 })

@@ -30,6 +30,8 @@ export interface GatewayOptions {
   readonly gateway?: object
   readonly log?: object
   readonly api?: object
+  /** Besides the broker. */
+  readonly sources?: readonly object[]
   readonly sinks?: readonly object[]
   readonly env?: Readonly<Record<string, string>>
   /** Without any configuration: the built-in defaults, on their well-known ports. */
@@ -82,7 +84,10 @@ export class Gateway {
       gateway: { id: 'test', data: this.data, ...options.gateway },
       ...(options.log === undefined ? {} : { log: options.log }),
       api: { listen: apiListen, ...options.api },
-      sources: [{ name: 'broker', type: 'mqtt-broker', listen: brokerListen, ...options.broker }],
+      sources: [
+        { name: 'broker', type: 'mqtt-broker', listen: brokerListen, ...options.broker },
+        ...(options.sources ?? []),
+      ],
       sinks: options.sinks ?? [],
     })
   }

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 /** Package name → the program of it that tests start. */
 const PROGRAMS = {
   chromium: '/usr/bin/chromium',
+  mosquitto: '/usr/sbin/mosquitto',
   'mosquitto-clients': '/usr/bin/mosquitto_pub',
   socat: '/usr/bin/socat',
   systemd: '/usr/bin/systemd-analyze',

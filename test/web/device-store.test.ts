@@ -118,3 +118,21 @@ test('what the gateway sends is taken only in the shape of the protocol', async 
   const text = JSON.stringify({ type: 'readings', seq: 1, readings: [valid, ...spoilt] })
   t.same(parseServerMessage(text), { type: 'readings', seq: 1, readings: [valid] })
 })
+
+test('a value is in doubt until a good one comes, and late ones do not count', async (t) => {
+  const { store, draw } = drawnStore()
+  store.apply([reading(1, 'a', 'x', 20)])
+  draw()
+  const info = { device: 'a', profile: 'p', source: 's', lastHeard: '2026-11-20T10:00:00Z', faults: 1 }
+  const doubtful = [{ name: 'x', quality: 'faulty', seq: 2, time: '2026-11-20T10:00:01Z' }] as const
+  store.describe([{ ...info, stale: true, staleReason: 'offline', doubtful }])
+  const [device] = store.devices.value
+  t.equal(device?.doubt('x')?.quality, 'faulty')
+  t.equal(device?.doubt('y'), undefined)
+  store.apply([{ ...reading(3, 'a', 'x', 99), historical: true }])
+  t.equal(device?.readings.get('x')?.value, 20)
+  t.equal(device?.doubt('x')?.quality, 'faulty')
+  store.apply([reading(4, 'a', 'x', 21)])
+  t.equal(device?.doubt('x'), undefined)
+  t.equal(device?.info?.stale, true, 'offline is the gateway’s word')
+})

@@ -4,6 +4,7 @@ import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { resolveSenml } from '../../core/senml.ts'
 import { parseJson } from '../json-text.ts'
 import { payloadText } from '../payload.ts'
+import { exactPack } from '../senml-pack.ts'
 
 export const plugin: DecoderPlugin = {
   kind: 'decoder',
@@ -11,6 +12,9 @@ export const plugin: DecoderPlugin = {
   schema: { description: 'A SenML Pack (RFC 8428) in JSON', properties: {} },
   create: () => ({
     severalDevices: true,
-    decode: ({ payload, device, receivedAt }) => resolveSenml(parseJson(payloadText(payload)), device, receivedAt),
+    decode: ({ payload, device, receivedAt }) => {
+      const text = payloadText(payload)
+      return resolveSenml(exactPack(parseJson(text), text), device, receivedAt)
+    },
   }),
 }

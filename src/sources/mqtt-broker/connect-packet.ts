@@ -67,7 +67,7 @@ export const readConnect = (
     if (topic === undefined || payload === undefined) return cutShort
     const fault = topicNameBytesFault(bytes, topic.start, topic.end)
     if (fault !== undefined) return { reason: 'topic', detail: `will: ${fault}` }
-    if (isDollarTopic(bytes, topic.start))
+    if (isDollarTopic(bytes, topic.start, topic.end))
       return {
         reason: 'dollar-topic',
         detail: 'will: topics with $ are the server’s',

@@ -13,6 +13,7 @@ import { MAX_WAITING_WILL_BYTES } from './limits.ts'
 import { clientHash, type OpenPublish, type OpenPublishes, publishCrc } from './open-publishes.ts'
 import type { Publication, Qos } from './packet.ts'
 import type { Refusals } from './refusal.ts'
+import { isBridgeNotice } from './text-check.ts'
 
 /** Beyond its topic and payload, a waiting will keeps about this much of its client in memory. */
 const WILL_OVERHEAD_BYTES = 16 * 1024
@@ -106,6 +107,12 @@ export class Ingest {
     }
     if (!isWill) client.conn.hold()
     if (arrival.isAcknowledged) client.conn.acknowledgements.add(arrival)
+    if (isBridgeNotice(packet.topic)) {
+      // Not a word about a sensor: acknowledged in its turn, and that is all.
+      if (arrival.isAcknowledged) this.#settle(arrival, undefined)
+      else this.#finishLater(arrival)
+      return
+    }
     const waiting = this.#waitsBehind(arrival)
     if (waiting === undefined) this.#append(arrival)
     else if (isWill && this.#waitingWillBytes + willBytes(packet) > MAX_WAITING_WILL_BYTES) this.#refuseWill(arrival)

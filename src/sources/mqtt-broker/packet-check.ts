@@ -55,7 +55,8 @@ const publishFault = (first: number, bytes: Buffer, start: number, end: number):
   const fault = topicNameBytesFault(bytes, topicStart, topicEnd)
   if (fault !== undefined) return { reason: 'topic', detail: fault }
   // A PUBACK would promise that the message is stored, so the connection ends instead ([MQTT-3.3.5-2], [MQTT-4.7.2-1]).
-  if (isDollarTopic(bytes, topicStart)) return { reason: 'dollar-topic', detail: 'topics with $ are the server’s' }
+  if (isDollarTopic(bytes, topicStart, topicEnd))
+    return { reason: 'dollar-topic', detail: 'topics with $ are the server’s' }
   return (first & 0x06) === 0 ? undefined : packetIdFault(bytes, topicEnd, end)
 }
 

@@ -9,7 +9,15 @@ const PLUS = 0x2b
 const HASH = 0x23
 const DOLLAR = 0x24
 
-export const isDollarTopic = (bytes: Buffer, start: number): boolean => bytes[start] === DOLLAR
+/** A topic of the server's own, which nobody else publishes to ([MQTT-4.7.2-1]), but for what a bridge says of itself. */
+export const isDollarTopic = (bytes: Buffer, start: number, end: number): boolean =>
+  bytes[start] === DOLLAR && !BRIDGE_NOTICE.test(bytes.toString('latin1', start, end))
+
+/** What a Mosquitto that bridges to this broker says of itself, as will and on connecting. It is answered, and kept nowhere. */
+const BRIDGE_NOTICE = /^\$SYS\/broker\/connection\/[^/]+\/state$/
+
+/** Of the topics that pass the check, those that no sensor publishes to. */
+export const isBridgeNotice = (topic: string): boolean => topic.startsWith('$')
 
 /** Why the bytes from start to end are not a Topic Name that may be published to, or undefined. ASCII costs one pass. */
 export const topicNameBytesFault = (bytes: Buffer, start: number, end: number): string | undefined => {
