@@ -1,24 +1,24 @@
 // The composition root: builds the parts, starts them against the flow (log, live, API, forward thread, sources last), and
 // closes them with it. Everything that the gateway is stands on this page; what the parts do stands in their rooms.
 
-import { mkdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { ApiServer } from './api/server.ts'
 import { createServer } from './api/server.ts'
 import { Commander } from './commands/commander.ts'
-import type { Config, PartConfig } from './config/config.ts'
-import type { ClockMark, Entry, Seq, Source } from './core/contract.ts'
+import type { Config } from './config/config.ts'
+import type { ClockMark, Entry, Seq } from './core/contract.ts'
 import { describe, TidegateError } from './core/errors.ts'
 import type { Log } from './core/log-contract.ts'
 import type { DecoderPlugin } from './core/plugin-contract.ts'
 import type { DeviceProfile, SourceBinding } from './core/profile.ts'
-import type { SourceStatus, StatusReport } from './core/status.ts'
+import type { StatusReport } from './core/status.ts'
 import { Knowledge } from './decode/knowledge.ts'
 import type { Router } from './decode/router.ts'
 import { createRouter } from './decode/router.ts'
 import { createShaping } from './decode/shaping.ts'
 import { ForwardThread } from './forward/thread.ts'
+import { GatewaySources, makeDirectory } from './gateway-sources.ts'
 import { DescriptionKeeper } from './live/description-keeper.ts'
 import { DeviceRequests } from './live/device-requests.ts'
 import { Live } from './live/live.ts'
@@ -29,17 +29,13 @@ import { systemClock } from './ops/clock.ts'
 import { ClockWatch } from './ops/clock-watch.ts'
 import { tryLock } from './ops/libc.ts'
 import type { LogFormat, LogLevel, RootLogger } from './ops/logger.ts'
-import { type Loop, LoopWatch } from './ops/loop-watch.ts'
 import type { Metrics } from './ops/metrics.ts'
 import { Readiness } from './ops/readiness.ts'
-import { sourcePlugin } from './plugins.ts'
 
 /** How long sinks may finish what they are writing when the gateway stops. */
 const FORWARD_STOP_MS = 5_000
 /** By then the forward thread has said where the sinks stand, unless it cannot start. */
 const SETTLED_WITHIN_MS = 30_000
-/** A replay for a source is read in pieces of this size. */
-const REPLAY_LIMIT = { entries: 4_096, bytes: 1024 * 1024 }
 
 export interface GatewayOptions {
   readonly config: Config
@@ -57,11 +53,6 @@ export interface GatewayOptions {
   readonly configSchema?: object
 }
 
-interface RunningSource {
-  readonly config: PartConfig
-  readonly source: Source
-}
-
 export class Gateway {
   readonly #options: GatewayOptions
   readonly #clock = systemClock()
@@ -69,8 +60,7 @@ export class Gateway {
   readonly #startedMonotonicMs: number
   readonly #clockWatch: ClockWatch
   readonly #readiness: Readiness
-  readonly #loops: LoopWatch
-  readonly #sources: RunningSource[] = []
+  readonly #sources: GatewaySources
   #log: Log | undefined
   #keeper: DescriptionKeeper | undefined
   #live: Live | undefined
@@ -87,16 +77,12 @@ export class Gateway {
     this.#startedMonotonicMs = this.#clock.monotonicMs()
     this.#clockWatch = new ClockWatch({ clock: this.#clock, onMark: (mark) => this.#onClock(mark) })
     this.#readiness = new Readiness(this.#clock)
-    const clients = options.config.sources.filter(({ type }) => type === 'mqtt-client')
-    this.#loops = new LoopWatch({
-      clients: new Set(clients.map(({ name }) => name)),
-      onLoop: (loop) => this.#onLoop(loop),
-    })
+    this.#sources = new GatewaySources({ ...options, clock: this.#clock })
   }
 
   /** Resolves when every part runs. Rejects with what is in the way; close() then releases what was started. */
   async start(signal: AbortSignal): Promise<void> {
-    const { config, profiles, decoders, bindings, logger, metrics } = this.#options
+    const { profiles, decoders, bindings, logger, metrics } = this.#options
     const router = createRouter(profiles, { decoders, bindings })
     const log = await this.#openLog(router)
     const piled = log.durable
@@ -125,7 +111,6 @@ export class Gateway {
     }
     log.onDurable(feed)
     log.onUndurable(feed)
-    log.onDurable((entries) => this.#loops.observe(entries))
     log.onCorrection((bootId, correctionMs) => live.correct(bootId, correctionMs))
     await live.start(signal)
     this.#clockWatch.start()
@@ -141,10 +126,7 @@ export class Gateway {
       metrics.set('clock_synced', this.#clock.synced() ? 1 : 0)
       metrics.set('devices_stale', live.state.staleCount(this.#clock))
     })
-    for (const part of config.sources) {
-      await this.#startSource(part, log, signal)
-      signal.throwIfAborted()
-    }
+    await this.#sources.start(log, signal)
     this.#started = true
   }
 
@@ -156,7 +138,7 @@ export class Gateway {
 
   async #close(): Promise<void> {
     this.#clockWatch.close()
-    await Promise.all(this.#sources.map(({ source }) => source.close()))
+    await this.#sources.close()
     await this.#forward?.close(FORWARD_STOP_MS)
     await this.#api?.close()
     await this.#commander?.close()
@@ -179,7 +161,7 @@ export class Gateway {
     const now = this.#clock.wallMs()
     const { rss, heapUsed, external } = process.memoryUsage()
     const sinks = this.#forward?.statuses() ?? []
-    const parts = { sources: this.#sourceStatuses().map(this.#dated), log: log.info(), sinks: sinks.map(this.#dated) }
+    const parts = { sources: this.#sources.statuses().map(this.#dated), log: log.info(), sinks: sinks.map(this.#dated) }
     // The API answers before the sources listen; what is not there yet must not look well.
     const reasons = [...(this.#started ? [] : ['the gateway is starting']), ...this.#readiness.faults(parts)]
     return {
@@ -279,7 +261,7 @@ export class Gateway {
   #newCommander(log: Log, live: Live): Commander {
     const { profiles, logger, metrics } = this.#options
     return new Commander({
-      sources: () => this.#sources.map(({ config: { name }, source }) => ({ name, source })),
+      sources: () => this.#sources.running.map(({ config: { name }, source }) => ({ name, source })),
       heard: (device) => live.state.origin(device),
       profiles,
       intake: log,
@@ -325,31 +307,6 @@ export class Gateway {
     forward.start()
   }
 
-  async #startSource(part: PartConfig, log: Log, signal: AbortSignal): Promise<void> {
-    const { config, logger, metrics } = this.#options
-    const directory = join(config.gateway.data, 'sources', part.name)
-    await makeDirectory(directory, `${directory} (for sources[${part.name}])`)
-    const plugin = await sourcePlugin(part.type, config.gateway.plugins)
-    const source = plugin.create(part.settings, {
-      name: part.name,
-      gateway: config.gateway.id,
-      logger: logger.child({ source: part.name }),
-      clock: this.#clock,
-      meter: metrics,
-      directory,
-      replay: (after) => replay(log, after),
-      profile: (name) => this.#options.profiles.find((profile) => profile.name === name),
-    })
-    this.#sources.push({ config: part, source })
-    await source.start(log, signal)
-  }
-
-  #onLoop({ source, other, topic }: Loop): void {
-    const { logger, metrics } = this.#options
-    metrics.add('source_loops_total', { source })
-    logger.warn({ source, other, topic }, 'the same messages come in twice: leave these topics out of one source')
-  }
-
   #onClock(mark: ClockMark): void {
     const logger = this.#options.logger.child({ part: 'clock' })
     const { reason, offsetMs } = mark
@@ -365,36 +322,5 @@ export class Gateway {
     const lastProgressAt =
       part.lastProgressAt === undefined ? undefined : this.#clockWatch.corrected(part.lastProgressAt)
     return { ...part, since, ...(lastProgressAt === undefined ? {} : { lastProgressAt }) }
-  }
-
-  #sourceStatuses(): SourceStatus[] {
-    return this.#sources.map(({ config: { name, type }, source }) => {
-      const health = source.health()
-      const loop = this.#loops.loopOf(name)
-      const status = { name, type, ...health }
-      return loop === undefined ? status : { ...status, detail: { ...health.detail, sameMessagesAs: loop.other } }
-    })
-  }
-}
-
-const makeDirectory = async (path: string, name: string): Promise<void> => {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o750 })
-  } catch (error) {
-    throw new TidegateError('TG_DATA_UNUSABLE', `${name} cannot be created`, { cause: error })
-  }
-}
-
-async function* replay(log: Log, after: Seq): AsyncGenerator<readonly Entry[]> {
-  const reader = log.reader()
-  try {
-    for (let position = after; ; ) {
-      const { entries, next } = await reader.read(position, REPLAY_LIMIT)
-      if (next === position) return
-      if (entries.length > 0) yield entries
-      position = next
-    }
-  } finally {
-    await reader.close()
   }
 }

@@ -33,9 +33,10 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'ops',
     'plugins.ts',
   ],
+  'gateway-sources.ts': ['core', 'config', 'ops', 'plugins.ts'],
   'gateway.ts': [
     ...['core', 'config', 'decode', 'log', 'live', 'commands', 'ops', 'api', 'forward', 'upstream'],
-    'plugins.ts',
+    'gateway-sources.ts',
   ],
   cli: [
     ...['core', 'config', 'sources', 'decode', 'log', 'live', 'sinks', 'ops', 'upstream', 'api', 'forward'],

@@ -1,6 +1,7 @@
 // What a plug-in exports and is given: sources, dialects and sinks, built in or by third parties, all by the same loader.
 
-import type { Clock, Decoder, Entry, Logger, Meter, Seq, Sink, Source } from './contract.ts'
+import type { Clock, Entry, Logger, Meter, Seq, Sink, Source } from './contract.ts'
+import type { Decoder } from './decoder-contract.ts'
 import type { DeviceProfile, SourceBinding } from './profile.ts'
 
 interface PluginBase {

@@ -32,7 +32,7 @@ export interface WindowRule {
 export type WindowFigure = 'min' | 'mean' | 'max' | 'first' | 'last' | 'sum' | 'count'
 
 /** An hour unseen is a device that may have died. */
-export const DEFAULT_HEARTBEAT = '1h'
+const DEFAULT_HEARTBEAT = '1h'
 
 const texts = (description: string, format?: string) => ({
   type: 'array',

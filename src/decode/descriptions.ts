@@ -4,7 +4,8 @@
 //
 // Topics come from strangers, so everything is bounded: what nobody needed since it was last looked at goes first, counted.
 
-import type { Decodable, Described, Description, Seq, TopicNote } from '../core/contract.ts'
+import type { Decodable, Seq } from '../core/contract.ts'
+import type { Described, Description, TopicNote } from '../core/decoder-contract.ts'
 import type { KnownTopic } from '../core/known-topic.ts'
 import { type NotedTopic, noteTopic } from './noted-topic.ts'
 import { type Saying, TellingTopic, type Version } from './telling-topic.ts'

@@ -1,6 +1,7 @@
 // A rule whose decoder is a dialect: hands the dialect what it needs and applies the profile's fields to what it gives.
 
-import type { Decodable, Decoder, DecoderInput, Decoding, Doubt, Reading } from '../core/contract.ts'
+import type { Decodable, Decoding, Doubt, Reading } from '../core/contract.ts'
+import type { Decoder, DecoderInput } from '../core/decoder-contract.ts'
 import type { DecoderPlugin } from '../core/plugin-contract.ts'
 import type { Captures } from '../core/topic-pattern.ts'
 import type { Descriptions, Learnable } from './descriptions.ts'

@@ -1,7 +1,8 @@
 // What other messages say about what comes on a topic (Home Assistant discovery), worked out once: completes what a profile or
 // the generic decoder made of a message. Names and devices stay as they are; units, two-valued texts and presence are added.
 
-import type { Decodable, Decoding, Presence, Reading, Seq, TopicNote } from '../core/contract.ts'
+import type { Decodable, Decoding, Presence, Reading, Seq } from '../core/contract.ts'
+import type { TopicNote } from '../core/decoder-contract.ts'
 import { DecodeError } from '../core/errors.ts'
 import { GENERIC_PROFILE } from '../core/profile.ts'
 import { convertUnit, type UnitSpelling, unitSpelling } from '../core/unit.ts'

@@ -1,7 +1,8 @@
 // A topic whose messages tell about others, with what it told and when: versions in seq order. Versions that tell the same
 // share one saying, so that a device that repeats itself at every reconnect costs a few bytes each time.
 
-import type { Described, Seq, UnixMs } from '../core/contract.ts'
+import type { Seq, UnixMs } from '../core/contract.ts'
+import type { Described } from '../core/decoder-contract.ts'
 
 /** What a message told. */
 export interface Saying {

@@ -1,7 +1,8 @@
 // The contract of a decoder: options that its schema accepts, the examples of its author, purity, and what strangers may send.
 
 import { deepStrictEqual } from 'node:assert'
-import type { Decoder, DecoderInput, Reading } from '../core/contract.ts'
+import type { Reading } from '../core/contract.ts'
+import type { Decoder, DecoderInput } from '../core/decoder-contract.ts'
 import { DecodeError } from '../core/errors.ts'
 import type { DecoderPlugin } from '../core/plugin-contract.ts'
 import { checkedDecoded, guarded } from '../decode/dialect-guard.ts'

@@ -5,6 +5,7 @@ import { verb } from '../../src/cli/devices.ts'
 import { runVerb } from '../../src/cli/verb.ts'
 import { capturedIo } from '../support/captured-io.ts'
 import { temporaryDirectory } from '../support/directory.ts'
+import { message, openTestLog } from '../support/durable-log.ts'
 
 const run = async (...args: readonly string[]) => {
   const io = capturedIo()
@@ -72,7 +73,28 @@ test('a file that is no profile is exit code 1, with every problem', async (t) =
 })
 
 test('wrong usage is exit code 2', async (t) => {
-  t.match(await run(), { code: 2, err: /say list or test/ })
-  t.match(await run('lst'), { code: 2, err: /'lst' is neither list nor test/ })
+  t.match(await run(), { code: 2, err: /say list, test or suggest/ })
+  t.match(await run('lst'), { code: 2, err: /'lst' is no list, test or suggest/ })
   t.match(await run('list', 'x'), { code: 2, err: /unexpected argument 'x'/ })
+})
+
+test('suggest writes a profile from what the log holds, which passes its own test', async (t) => {
+  const data = await temporaryDirectory(t)
+  const log = await openTestLog(t, data)
+  await Promise.all(
+    ['hall', 'attic'].map((room) => log.deliver(message('{"temperature":21.5,"battery":90}', `own/${room}/report`))),
+  )
+  await log.close()
+  const { code, out } = await run('suggest', '--topic', 'own/#', '--data', data)
+  t.equal(code, 0)
+  t.match(out, /own\/\{device\}\/report/)
+  const file = join(data, 'own.yaml')
+  const args = ['suggest', '--topic', 'own/+/report', '--name', 'my-own', '--out', file, '--data', data]
+  t.match(await run(...args), { code: 0, out: /devices test/ })
+  t.match(await run('test', file), { code: 0, out: /my-own/ })
+  t.match(await run(...args), { code: 1, err: /exists, and is not overwritten/ })
+  t.match(await run('suggest', '--topic', 'nothing/#', '--data', data), { code: 1, err: /nothing\/#/ })
+  t.match(await run('suggest', '--topic', 'a/#/b', '--data', data), { code: 2 })
+  t.match(await run('suggest', '--data', data), { code: 2, err: /--topic/ })
+  t.match(await run('suggest', '--topic', 'x', '--name', 'No Name', '--data', data), { code: 2, err: /--name/ })
 })

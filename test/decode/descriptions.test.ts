@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { test } from 'tap'
-import type { Described } from '../../src/core/contract.ts'
+import type { Described } from '../../src/core/decoder-contract.ts'
 import { Descriptions } from '../../src/decode/descriptions.ts'
 
 const LIMITS = { topics: 100, versions: 16, bytes: 2 ** 20 }

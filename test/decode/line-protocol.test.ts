@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { test } from 'tap'
-import type { DecoderInput } from '../../src/core/contract.ts'
+import type { DecoderInput } from '../../src/core/decoder-contract.ts'
 import { plugin } from '../../src/decode/dialects/line-protocol.ts'
 import { parseLines } from '../../src/decode/line-protocol.ts'
 import { isPrecision } from '../../src/decode/point-readings.ts'

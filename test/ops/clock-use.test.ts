@@ -9,6 +9,7 @@ const SOURCE = resolve(import.meta.dirname, '../../src')
 
 /** File or folder of src → what it takes the time of day for. */
 const READERS: Readonly<Record<string, string>> = {
+  'api/ingest-keys.ts': 'age of idempotency keys across a restart',
   'api/ingest.ts': 'arrival of a posted Pack, whose times may be relative to it',
   'commands/commander.ts': 'time of a command, in its record',
   'core/contract.ts': 'the declaration of the clock',
@@ -46,6 +47,7 @@ const READERS: Readonly<Record<string, string>> = {
 }
 /** Those of them that may subtract or compare it. */
 const RECKONERS = new Set([
+  'api/ingest-keys.ts',
   'live/device.ts',
   'log/commit-queue.ts',
   'ops/clock.ts',

@@ -1,7 +1,8 @@
 // The dialect 'csv': values in columns, one or several lines a message. The columns are named by the profile or by a header
 // line in the payload; a line with another number of columns is a fault of its own (half a line, another report).
 
-import type { Decoded, DecoderInput } from '../../core/contract.ts'
+import type { Decoded } from '../../core/contract.ts'
+import type { DecoderInput } from '../../core/decoder-contract.ts'
 import { DecodeError } from '../../core/errors.ts'
 import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { type UnitSpelling, unitSpelling } from '../../core/unit.ts'

@@ -1,7 +1,8 @@
 // The dialect 'homie': values of the Homie convention, versions 4 (an attribute a topic) and 5 (one $description a device),
 // typed and with units as the device describes them. https://homieiot.github.io/specification/
 
-import type { Decoded, DecoderInput, Described, Presence } from '../../core/contract.ts'
+import type { Decoded, Presence } from '../../core/contract.ts'
+import type { DecoderInput, Described } from '../../core/decoder-contract.ts'
 import { DecodeError } from '../../core/errors.ts'
 import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { convertUnit, unitSpelling } from '../../core/unit.ts'

@@ -1,7 +1,8 @@
 // The dialect 'pairs': `temp:21.5,hum:40`, `temp=21.5 hum=40`, `temp: 21.5 C`. It is what the Arduino Serial Plotter reads
 // (labels and values, separated by comma, tab or space), and what most sketches and scripts print.
 
-import type { Decoded, DecoderInput } from '../../core/contract.ts'
+import type { Decoded } from '../../core/contract.ts'
+import type { DecoderInput } from '../../core/decoder-contract.ts'
 import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { type Pair, splitPairs } from '../pair-split.ts'
 import {

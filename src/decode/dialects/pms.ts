@@ -2,7 +2,8 @@
 // "BM", the length of the rest, big-endian words, and the sum of all bytes before. What the words mean depends on the
 // model, which the frame does not tell.
 
-import type { Decoded, DecoderInput, Doubt, Reading } from '../../core/contract.ts'
+import type { Decoded, Doubt, Reading } from '../../core/contract.ts'
+import type { DecoderInput } from '../../core/decoder-contract.ts'
 import { DecodeError } from '../../core/errors.ts'
 import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { checksums } from '../checksum.ts'

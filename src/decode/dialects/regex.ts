@@ -1,7 +1,8 @@
 // The dialect 'regex': named groups of a regular expression are readings. It runs without backtracking (decode/pattern.ts):
 // patterns are the profile's, but payloads are strangers', and no payload may hold up the gateway.
 
-import type { Decoded, DecoderInput } from '../../core/contract.ts'
+import type { Decoded } from '../../core/contract.ts'
+import type { DecoderInput } from '../../core/decoder-contract.ts'
 import { DecodeError } from '../../core/errors.ts'
 import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { shortened } from '../limits.ts'

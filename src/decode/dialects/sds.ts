@@ -1,7 +1,8 @@
 // The dialect 'sds': frames of Nova Fitness's particle sensors SDS011, SDS018 and SDS021 (Laser Dust Sensor Control
 // Protocol V1.3): AA, command, six bytes, their sum, AB.
 
-import type { Decoded, DecoderInput, Reading } from '../../core/contract.ts'
+import type { Decoded, Reading } from '../../core/contract.ts'
+import type { DecoderInput } from '../../core/decoder-contract.ts'
 import { DecodeError } from '../../core/errors.ts'
 import type { DecoderPlugin } from '../../core/plugin-contract.ts'
 import { checksums } from '../checksum.ts'

@@ -1,7 +1,8 @@
 // The dialect 'binary': fields at positions in bytes, with checksum, magic bytes, sentinels and repeated groups, as an author
 // of a profile copies them from a data sheet. Payloads may hold the bytes as hexadecimal or Base64 text.
 
-import type { Decoded, DecoderInput } from '../../../core/contract.ts'
+import type { Decoded } from '../../../core/contract.ts'
+import type { DecoderInput } from '../../../core/decoder-contract.ts'
 import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { checksums } from '../../checksum.ts'

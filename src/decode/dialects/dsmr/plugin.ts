@@ -1,7 +1,8 @@
 // The dialect 'dsmr': telegrams of the P1 port of smart meters (DSMR 2.2 to 5, ESMR, e-MUCS, Sagemcom). What hangs on the
 // M-Bus of a meter is a device of its own below it, `meter/gas`: it has its own number, its own time and its own pace.
 
-import type { Decoded, DecoderInput } from '../../../core/contract.ts'
+import type { Decoded } from '../../../core/contract.ts'
+import type { DecoderInput } from '../../../core/decoder-contract.ts'
 import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { parseObjects } from './data-object.ts'

@@ -2,7 +2,7 @@
 // homeassistant/device/[NODE/]OBJECT/config. They are no measurements: they say where the values are, in which unit, and
 // what says whether a device is there. An empty one takes back what was said.
 
-import type { DecoderInput, Described, TopicNote } from '../../../core/contract.ts'
+import type { DecoderInput, Described, TopicNote } from '../../../core/decoder-contract.ts'
 import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { parseJson } from '../../json-text.ts'

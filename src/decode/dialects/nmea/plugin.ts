@@ -1,7 +1,8 @@
 // The dialect 'nmea': NMEA 0183 (IEC 61162-1), one or several sentences in a message. Sentences that it does not know and
 // proprietary ones give nothing, and are no fault: every receiver sends some.
 
-import type { Decoded, DecoderInput } from '../../../core/contract.ts'
+import type { Decoded } from '../../../core/contract.ts'
+import type { DecoderInput } from '../../../core/decoder-contract.ts'
 import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { datedTime, nearestTime, timeOfDayMs } from './clock.ts'

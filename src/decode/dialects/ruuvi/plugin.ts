@@ -1,7 +1,8 @@
 // The dialect 'ruuvi': what RuuviTag and Ruuvi Air broadcast, as bytes, as hexadecimal text, or in the JSON of a Ruuvi
 // Gateway, whose `ts` is the time. A gateway may also relay other makers' devices: they give nothing.
 
-import type { Decoded, DecoderInput, Reading } from '../../../core/contract.ts'
+import type { Decoded, Reading } from '../../../core/contract.ts'
+import type { DecoderInput } from '../../../core/decoder-contract.ts'
 import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { parseJson } from '../../json-text.ts'

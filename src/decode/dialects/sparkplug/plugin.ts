@@ -2,7 +2,8 @@
 // and units; what follows them names metrics by alias. Only births of the same session, and before a message, count for it: an
 // alias of another session may mean another metric.
 
-import type { Decoded, DecoderInput, Description, DeviceRequest, Doubt, Reading } from '../../../core/contract.ts'
+import type { Decoded, DeviceRequest, Doubt, Reading } from '../../../core/contract.ts'
+import type { DecoderInput, Description } from '../../../core/decoder-contract.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { convertUnit, unitSpelling } from '../../../core/unit.ts'
 import { payloadTime } from '../../time-field.ts'

@@ -1,6 +1,7 @@
 // The dialect 'vedirect': the text protocol of Victron Energy's devices. Names are Victron's labels.
 
-import type { Decoded, DecoderInput, Reading } from '../../../core/contract.ts'
+import type { Decoded, Reading } from '../../../core/contract.ts'
+import type { DecoderInput } from '../../../core/decoder-contract.ts'
 import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { parseBlocks } from './block.ts'
