@@ -41,7 +41,7 @@ export const verbs: readonly VerbEntry[] = [
   },
   {
     name: 'devices',
-    summary: 'list the device profiles, and run their examples',
+    summary: 'list the device profiles, run their examples, draft a new one',
     load: async () => (await import('./devices.ts')).verb,
   },
   {
