@@ -1,9 +1,12 @@
 // How messages are decoded under a configuration: the device profiles, the dialects that they may name, and the profiles that
 // sources choose.
 
-import type { Config } from '../config/config.ts'
+import { readFile } from 'node:fs/promises'
+import { relative } from 'node:path'
+import { type Config, ConfigError } from '../config/config.ts'
 import { builtInDevicesDirectory, loadDeviceProfiles } from '../config/device-profiles.ts'
-import { TidegateError } from '../core/errors.ts'
+import { ConfigDocument } from '../config/document.ts'
+import { nearest } from '../config/nearest.ts'
 import type { DeviceProfile } from '../core/profile.ts'
 import type { RouterOptions } from '../decode/router.ts'
 import { decoderPlugins, sourceBindings } from '../plugins.ts'
@@ -14,19 +17,58 @@ export interface Decoding extends Required<RouterOptions> {
   readonly profiles: readonly DeviceProfile[]
 }
 
-/** Throws TG_PROFILE_INVALID with every problem, TG_CONFIG_INVALID where a source names a profile that there is not. */
-export const decodingOf = async ({ gateway, sources }: Config): Promise<Decoding> => {
+/** Throws TG_PROFILE_INVALID with every problem, TG_CONFIG_INVALID where a source names a profile that cannot be its own. */
+export const decodingOf = async (config: Config): Promise<Decoding> => {
+  const { gateway, sources } = config
   const decoders = await decoderPlugins(gateway.plugins)
   const profiles = await loadDeviceProfiles([builtInDevicesDirectory(), ...gateway.devices], [...decoders.values()])
   const bindings = await sourceBindings(sources, gateway.plugins)
-  for (const { source, profile } of bindings) {
-    if (profiles.some(({ name }) => name === profile)) continue
-    throw new TidegateError(
-      'TG_CONFIG_INVALID',
-      `sources[${source}] names the profile ${profile}, which does not exist`,
-    )
-  }
+  const faults = bindings.flatMap(({ source, profile }) => {
+    const index = sources.findIndex(({ name }) => name === source)
+    const fault = bindingFault(profile, sources[index]?.type, profiles)
+    if (fault === undefined) return []
+    const path = ['sources', index, ...(profilePath(sources[index]?.settings, profile) ?? [])]
+    return [{ path, message: `sources[${source}] names the profile ${profile}, which ${fault}` }]
+  })
+  if (faults.length > 0) throw await located(config, faults)
   return { decoders, profiles, bindings }
+}
+
+interface Fault {
+  readonly path: readonly (string | number)[]
+  readonly message: string
+}
+
+const located = async ({ file }: Config, faults: readonly Fault[]): Promise<ConfigError> => {
+  const document = new ConfigDocument(file === undefined ? '' : await readFile(file, 'utf8'))
+  const problems = faults.map(({ path, message }) => ({ ...document.valuePosition(path), message }))
+  const near = relative('.', file ?? '')
+  // Short where it can be: relative to where the user is.
+  return new ConfigError(file === undefined ? 'built-in defaults' : near.startsWith('..') ? file : near, problems)
+}
+
+/** Where in the settings of a source the profile is named. */
+const profilePath = (value: unknown, profile: string): readonly (string | number)[] | undefined => {
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [key, member] of Object.entries(value)) {
+    const step = Array.isArray(value) ? Number(key) : key
+    if (key === 'profile' && member === profile) return [step]
+    const below = profilePath(member, profile)
+    if (below !== undefined) return [step, ...below]
+  }
+  return undefined
+}
+
+const bindingFault = (
+  profile: string,
+  type: string | undefined,
+  profiles: readonly DeviceProfile[],
+): string | undefined => {
+  const found = profiles.find(({ name }) => name === profile)
+  if (found !== undefined) return type === 'modbus' && found.modbus === undefined ? 'has no section modbus' : undefined
+  const names = profiles.map(({ name }) => name)
+  const meant = nearest(profile, names)
+  return `does not exist${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
 /** The same for the configuration in a file. */

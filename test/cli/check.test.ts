@@ -74,3 +74,26 @@ test('faulty device profiles are found as well', async (t) => {
   t.equal(code, 2)
   t.match(err, /own\.yaml:1:\d+: .*did you mean name\?/)
 })
+
+test('a source that names a profile which cannot be its own is found, where it stands', async (t) => {
+  const file = join(await temporaryDirectory(t), 'tidegate.yaml')
+  await writeFile(
+    file,
+    `sources:
+  - { name: meter, type: serial, path: /dev/ttyUSB0, profile: dsrm, device: meter }
+  - name: bus
+    type: modbus
+    path: /dev/ttyUSB1
+    units:
+      - { unit: 1, profile: sdm120, device: solar }
+      - { unit: 2, profile: dsmr, device: grid }
+`,
+  )
+  const { code, err } = await check(file)
+  t.equal(code, 2)
+  t.match(
+    err,
+    /tidegate\.yaml:2:63: sources\[meter\] names the profile dsrm, which does not exist; did you mean dsmr\?/,
+  )
+  t.match(err, /tidegate\.yaml:8:29: sources\[bus\] names the profile dsmr, which has no section modbus/)
+})
