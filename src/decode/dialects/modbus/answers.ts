@@ -5,7 +5,7 @@ import { DecodeError } from '../../../core/errors.ts'
 import { exceptionText, isBitTable, MAX_ADDRESS, MAX_BITS, MAX_REGISTERS, MODBUS_TABLES } from '../../../core/modbus.ts'
 import type { ModbusTable } from '../../../core/profile.ts'
 import { parseJson } from '../../json-text.ts'
-import { shortened } from '../../limits.ts'
+import { shownFault } from '../../limits.ts'
 
 /** Reads of one cycle: no profile lists more registers. */
 const MAX_READS = 2_000
@@ -59,7 +59,7 @@ const answered = ({ table, address, count, data }: Members, index: number): Answ
 }
 
 const complaint = ({ table, address, count, code, error }: Members): string => {
-  const what = isWhole(code, 255) ? exceptionText(code) : typeof error === 'string' ? shortened(error) : 'failed'
+  const what = isWhole(code, 255) ? exceptionText(code) : typeof error === 'string' ? shownFault(error) : 'failed'
   if (!isTable(table) || !isWhole(address, MAX_ADDRESS)) return what
   return `${table} ${isWhole(count, MAX_BITS) && count > 1 ? `${address} to ${address + count - 1}` : address}: ${what}`
 }
