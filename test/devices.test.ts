@@ -205,3 +205,16 @@ test('real messages of The Things Stack decode: the uplink to what its gateway h
   t.match(join, { profile: 'the-things-stack', device: 'v3/app1/devices/dev1', readings: [], fault: undefined })
   t.match(decoded('join_accept-1.json', 'up').fault, /no 'uplink_message'/)
 })
+
+test('what others send on topics like those of ESPHome and Venus OS is read as what it is', async (t) => {
+  t.match(router.decode(messageOn('home/light/kitchen/state', 'ON')), {
+    profile: 'generic',
+    device: 'home/light/kitchen',
+    readings: [{ name: 'state', value: true }],
+    fault: undefined,
+  })
+  t.strictSame(brief(router.decode(messageOn('N/a/b/c/d', '{"temperature":21.5,"humidity":40}'))), [
+    'd.temperature=21.5',
+    'd.humidity=40',
+  ])
+})

@@ -4,7 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { COMMAND_SOURCE, type CommandAudit, type CommandDesk, type CommandRecord } from '../core/command.ts'
-import type { Entry } from '../core/contract.ts'
+import type { Entry, Seq } from '../core/contract.ts'
 import { TidegateError } from '../core/errors.ts'
 import type { Live } from '../live/live.ts'
 import type { ApiContext } from './context.ts'
@@ -13,6 +13,10 @@ import { parseBody } from './request-body.ts'
 export const COMMANDS_PATH = '/commands'
 /** The newest commands of a device that are shown. */
 const MAX_SHOWN = 100
+/** Each command has two entries. */
+const MAX_AUDITS = 2 * MAX_SHOWN + 2
+/** Where the newest are looked for first, in seqs. */
+const NEAR = 16_384
 /** A look at the log ends after so long with what it has found; it passes over what other topics hold. */
 const MAX_LOOK_MS = 5_000
 
@@ -43,27 +47,46 @@ export const sendCommand = async (
 
 /** `{"device","commands":[…]}`, the newest first; undefined where there are none. */
 export const commandsPage = async (live: Live, device: string, signal: AbortSignal): Promise<string | undefined> => {
-  const end = live.durable()
-  const found = new Map<string, CommandRecord>()
-  const filter = { channel: (_topic: string, source: string) => source === COMMAND_SOURCE }
-  const startedMs = performance.now()
+  const untilMs = performance.now() + MAX_LOOK_MS
+  let audits: Entry[] = []
   let complete = true
-  for (let position = 0; position < end; ) {
-    const page = await live.scan.read(position, signal, undefined, filter)
-    for (const entry of page.entries) collect(found, entry, device)
-    if (page.next <= position) break
-    position = page.next
-    complete = performance.now() - startedMs < MAX_LOOK_MS
-    if (!complete) break
-    await nextTurn()
+  // From the end, in ever longer stretches: a look that ends early has found the newest.
+  for (let last = live.durable(), length = NEAR; last > 0 && complete; length *= 4) {
+    const after = Math.max(0, last - length)
+    const stretch = await auditsBetween(live, device, { after, last, untilMs }, signal)
+    audits = [...stretch.audits, ...audits].slice(-MAX_AUDITS)
+    complete = stretch.complete
+    if (audits.length >= MAX_AUDITS) break
+    last = after
   }
+  const found = new Map<string, CommandRecord>()
+  for (const entry of audits) collect(found, entry, device)
   if (found.size === 0 && complete) return undefined
   const commands = [...found.values()].reverse().map((record) => ({ ...record, at: new Date(record.at).toISOString() }))
   return JSON.stringify({ device, commands, ...(complete ? {} : { partial: true }) })
 }
 
+const auditsBetween = async (
+  live: Live,
+  device: string,
+  { after, last, untilMs }: { readonly after: Seq; readonly last: Seq; readonly untilMs: number },
+  signal: AbortSignal,
+): Promise<{ readonly audits: readonly Entry[]; readonly complete: boolean }> => {
+  const filter = { channel: (_topic: string, source: string) => source === COMMAND_SOURCE }
+  let audits: Entry[] = []
+  for (let position = after; position < last; ) {
+    const page = await live.scan.read(position, signal, undefined, filter)
+    const own = page.entries.filter((entry) => entry.seq <= last && auditOf(entry)?.device === device)
+    audits = [...audits, ...own].slice(-MAX_AUDITS)
+    if (page.next <= position) break
+    position = page.next
+    if (performance.now() >= untilMs && position < last) return { audits, complete: false }
+    await nextTurn()
+  }
+  return { audits, complete: true }
+}
+
 const collect = (found: Map<string, CommandRecord>, entry: Entry, device: string): void => {
-  if (entry.source !== COMMAND_SOURCE) return
   const audit = auditOf(entry)
   if (audit?.device !== device) return
   const { outcome, error } = audit
@@ -86,7 +109,8 @@ const collect = (found: Map<string, CommandRecord>, entry: Entry, device: string
 }
 
 // The gateway wrote it, this version or another.
-const auditOf = ({ payload }: Entry): CommandAudit | undefined => {
+const auditOf = ({ payload, source }: Entry): CommandAudit | undefined => {
+  if (source !== COMMAND_SOURCE) return undefined
   let value: unknown
   try {
     value = JSON.parse(payload.toString())

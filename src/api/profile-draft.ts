@@ -12,6 +12,8 @@ import { badRequest } from './problem.ts'
 
 /** The newest messages, which the draft is made from. */
 const MAX_MESSAGES = 500
+/** …but for the very newest, no more than this of them: all are decoded by every dialect, in one go. */
+const MAX_MESSAGE_BYTES = 1024 * 1024
 /** Where the newest ones are looked for first; mostly they are there, and the rest of the log need not be read. */
 const NEAR = 100_000
 const PAGE = { entries: 1_024, bytes: 1024 * 1024 }
@@ -83,9 +85,18 @@ const messagesBetween = async (
   for (let after = from; after < upTo; ) {
     const { entries, next } = await live.scan.read(after, signal, PAGE, filter)
     const found = entries.filter(({ kind, seq }) => kind === 'message' && seq <= upTo)
-    newest = [...newest, ...found].slice(-MAX_MESSAGES)
+    newest = newestWithin([...newest, ...found])
     if (next === after) break
     after = next
   }
   return newest
+}
+
+const newestWithin = (entries: readonly Entry[]): Entry[] => {
+  let bytes = 0
+  const beyond = entries.findLastIndex(({ payload }, index) => {
+    bytes += payload.length
+    return entries.length - index > MAX_MESSAGES || (bytes > MAX_MESSAGE_BYTES && index < entries.length - 1)
+  })
+  return entries.slice(beyond + 1)
 }

@@ -7,7 +7,8 @@ import { type Config, ConfigError } from '../config/config.ts'
 import { builtInDevicesDirectory, loadDeviceProfiles } from '../config/device-profiles.ts'
 import { ConfigDocument } from '../config/document.ts'
 import { nearest } from '../config/nearest.ts'
-import type { DeviceProfile } from '../core/profile.ts'
+import { describe, TidegateError } from '../core/errors.ts'
+import type { DeviceProfile, SourceBinding } from '../core/profile.ts'
 import type { RouterOptions } from '../decode/router.ts'
 import { decoderPlugins, sourceBindings } from '../plugins.ts'
 import { configuration } from './configuration.ts'
@@ -22,16 +23,32 @@ export const decodingOf = async (config: Config): Promise<Decoding> => {
   const { gateway, sources } = config
   const decoders = await decoderPlugins(gateway.plugins)
   const profiles = await loadDeviceProfiles([builtInDevicesDirectory(), ...gateway.devices], [...decoders.values()])
-  const bindings = await sourceBindings(sources, gateway.plugins)
-  const faults = bindings.flatMap(({ source, profile }) => {
+  const { bindings, refused } = await bindingsOf(config)
+  const unfit = bindings.flatMap(({ source, profile }) => {
     const index = sources.findIndex(({ name }) => name === source)
     const fault = bindingFault(profile, sources[index]?.type, profiles)
     if (fault === undefined) return []
     const path = ['sources', index, ...(profilePath(sources[index]?.settings, profile) ?? [])]
     return [{ path, message: `sources[${source}] names the profile ${profile}, which ${fault}` }]
   })
+  const faults = [...refused, ...unfit]
   if (faults.length > 0) throw await located(config, faults)
   return { decoders, profiles, bindings }
+}
+
+// A source that binds looks at its settings, and says what no schema can.
+const bindingsOf = async ({ gateway, sources }: Config) => {
+  const bindings: SourceBinding[] = []
+  const refused: Fault[] = []
+  for (const [index, source] of sources.entries()) {
+    try {
+      bindings.push(...(await sourceBindings([source], gateway.plugins)))
+    } catch (error) {
+      if (!(error instanceof TidegateError) || error.code !== 'TG_CONFIG_INVALID') throw error
+      refused.push({ path: ['sources', index], message: describe(error) })
+    }
+  }
+  return { bindings, refused }
 }
 
 interface Fault {

@@ -1,6 +1,6 @@
 // Commands on their way to devices, whoever sends them: checked against the device's profile, written into the log before they
 // are sent (what cannot be written down is not sent), handed to the source that heard the device, and written down again with
-// what became of them. In time and number bounded; the same id is never sent twice.
+// what became of them. In time and number bounded; an id is not sent twice while it is remembered.
 
 import { createHash, randomUUID } from 'node:crypto'
 import type { CommandAudit, CommandDesk, CommandOrder } from '../core/command.ts'
@@ -141,6 +141,9 @@ export class Commander implements CommandDesk {
     if (this.#closed) throw new TidegateError('TG_UNAVAILABLE', 'the gateway is stopping')
     if (this.#pending >= MAX_PENDING)
       throw new TidegateError('TG_TOO_MANY', `${MAX_PENDING} commands are under way already`)
+    // Without a topic, MQTT sources publish to the device's name.
+    if (order.topic === undefined && order.device.startsWith('$'))
+      throw wrong(`the name '${order.device.slice(0, 200)}' begins with $, which is for servers: say a 'topic'`)
     this.#pending++
     try {
       const { name, send } = this.#route(order)
@@ -153,7 +156,11 @@ export class Commander implements CommandDesk {
       }
       const audit = this.#audit(order, id, name)
       await this.#writeDown({ ...audit, ...shownPayload(order.payload) })
-      await this.#sendAudited(send(command), audit)
+      // A plug-in may throw at once.
+      await this.#sendAudited(
+        Promise.resolve().then(() => send(command)),
+        audit,
+      )
       meter.add('commands_total', { reason: 'sent' })
       return id
     } catch (error) {
@@ -178,13 +185,14 @@ export class Commander implements CommandDesk {
     }
   }
 
-  // The source that heard the device last; a device that was never heard is reached by topic, through the first that can.
+  // The source that heard the device last; a device that was never heard is reached by topic, through the first that publishes:
+  // a serial line has no topics, and would take the payload for its own device.
   #route({ device, topic, source: wanted }: Ordered): { name: string; send: NonNullable<Source['send']> } {
     const name = wanted ?? this.#options.heard(device)?.source
     const candidates = this.#options.sources().filter(({ source }) => source.send !== undefined)
     const found =
       candidates.find((one) => one.name === name) ??
-      (topic === undefined || wanted !== undefined ? undefined : candidates[0])
+      (topic === undefined || wanted !== undefined ? undefined : candidates.find(({ source }) => source.publishes))
     const source = found?.source
     if (found === undefined || source?.send === undefined)
       throw new TidegateError('TG_COMMAND_UNDELIVERABLE', `no source reaches the device '${device.slice(0, 200)}'`)

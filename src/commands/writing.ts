@@ -41,6 +41,9 @@ export const writeCommand = (command: ProfileCommand, captures: Captures, reques
     for (const [name, value] of values)
       if (command.topic?.includes(`{${name}}`) && NO_LEVEL.test(String(value)))
         throw wrong(`${name} stands in the topic, and may not have '/', '+' or '#'`)
+    // Empty, it may stand beside other text only.
+    if (command.topic?.split('/').some((level) => level !== '' && expandTemplate(level, texts) === '') === true)
+      throw wrong(`topic '${command.topic}' would get an empty level`)
     checkTopic(topic)
   }
   const { payload } = command

@@ -58,6 +58,17 @@ const messageFindings = ({ topic, payload, hex }: ExampleMessage, at: Path): rea
   ]
 }
 
+/** Compiling is slow and takes memory; hundreds of rules share a few dialects. */
+const validators = new WeakMap<PluginType, ReturnType<typeof validator>>()
+
+const optionsValidator = (plugin: PluginType): ReturnType<typeof validator> => {
+  const known = validators.get(plugin)
+  if (known !== undefined) return known
+  const made = validator({ type: 'object', additionalProperties: false, ...plugin.schema })
+  validators.set(plugin, made)
+  return made
+}
+
 // Defaults of the options are filled in on the way.
 const decoderFindings = (rule: WrittenRule, at: Path, decoders: readonly PluginType[]): readonly Finding[] => {
   const { decoder, options } = rule
@@ -66,7 +77,7 @@ const decoderFindings = (rule: WrittenRule, at: Path, decoders: readonly PluginT
   const plugin = decoders.find(({ kind, type }) => kind === 'decoder' && type === decoder)
   if (plugin === undefined) return [] // the schema refused it
   const given = options ?? {}
-  const validate = validator({ type: 'object', additionalProperties: false, ...plugin.schema })
+  const validate = optionsValidator(plugin)
   const path = options === undefined ? at : [...at, 'options']
   const findings = validate(given, path)
   if (findings.length > 0) return findings

@@ -32,13 +32,25 @@ export const serialFindings = (value: unknown): readonly Finding[] => {
 /** Of one source, or the section `serial` of a profile, which stands at `at`. */
 export const framingFindings = (settings: unknown, at: Path): readonly Finding[] => {
   const { framing, maxFrameBytes } = record(settings)
-  const { type, length, trailing, through } = record(framing)
+  const { type, length, trailing, through, start, end } = record(framing)
   if (type === 'delimiter' && trailing !== undefined && through !== undefined)
     return [finding([...at, 'framing'], `${pathText([...at, 'framing'])} has both trailing and through; keep one`)]
   const maxBytes = typeof maxFrameBytes === 'string' ? parseSize(maxFrameBytes) : DEFAULT_MAX_FRAME_BYTES
-  if (type !== 'fixed' || typeof length !== 'number' || maxBytes === undefined || length <= maxBytes) return []
+  if (type !== 'fixed' || typeof length !== 'number') return []
   const path = [...at, 'framing', 'length']
+  const known = byteCount(start) + byteCount(end)
+  // Such frames would never come, and everything would be noise.
+  if (length < known)
+    return [finding(path, `${pathText(path)} is shorter than start and end together (${known} bytes)`)]
+  if (maxBytes === undefined || length <= maxBytes) return []
   return [finding(path, `${pathText(path)} is longer than maxFrameBytes (${maxBytes} bytes)`)]
+}
+
+/** Of a text with one byte to a character, or hexadecimal digits. */
+const byteCount = (text: unknown): number => {
+  if (typeof text === 'string') return text.length
+  const { hex } = record(text)
+  return typeof hex === 'string' ? hex.replaceAll(/\s/g, '').length / 2 : 0
 }
 
 const finding = (path: Path, message: string): Finding => ({ path, at: 'value', message })

@@ -138,6 +138,8 @@ export interface Source {
   close(): Promise<void>
   /** Sends to a device behind this source. Absent where the source cannot. */
   send?(command: Command): Promise<void>
+  /** What it sends is published on the command's topic: it may reach devices that were never heard. */
+  readonly publishes?: true
 }
 
 export interface Command {

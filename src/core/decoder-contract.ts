@@ -39,11 +39,8 @@ export interface Described {
 /** What another message says about what comes on a topic. */
 export interface TopicNote {
   readonly topic: string
-  /**
-   * value: one of its readings. availability: who is there, by the texts `on` and `off`. noise: nothing that is measured
-   * (attributes, commands), unless another note says that there is a value.
-   */
-  readonly is: 'value' | 'availability' | 'noise'
+  /** value: one of its readings. availability: who is there, by the texts `on` and `off`. */
+  readonly is: 'value' | 'availability'
   /** Path of the value in JSON; absent where the whole payload is the value. */
   readonly path?: string
   /** As it is spelt; it counts where the payload and the profile name none. */

@@ -1,5 +1,6 @@
 // What messages told about others (births, discovery topics), by dialect, source and key, with the seq that each came with:
-// decoding a message uses what was known when it arrived, however late it is decoded. Messages may be learnt in any order.
+// decoding a message uses what was known when it arrived, however late it is decoded; where nothing was, the first that was
+// told later, as soon as that is learnt. Messages may be learnt in any order.
 // Everything here follows from the log, and from what is kept beside it when retention takes such a message away.
 //
 // Topics come from strangers, so everything is bounded: what nobody needed since it was last looked at goes first, counted.
@@ -156,7 +157,8 @@ export class Descriptions {
     const notes: TopicNote[] = []
     let after: Seq = Number.NEGATIVE_INFINITY
     let upTo: Seq = Number.POSITIVE_INFINITY
-    for (const teller of tellers) {
+    // Where several contradict each other the first one counts: which one that is must not depend on who was learnt first.
+    for (const teller of Array.from(tellers).sort((a, b) => (a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : 0))) {
       teller.used = true
       const run = teller.run(seq)
       if (run === undefined) continue

@@ -4,11 +4,10 @@
 import type { Decodable, Decoding, Presence, Reading, Seq } from '../core/contract.ts'
 import type { TopicNote } from '../core/decoder-contract.ts'
 import { DecodeError } from '../core/errors.ts'
-import { GENERIC_PROFILE } from '../core/profile.ts'
 import { convertUnit, type UnitSpelling, unitSpelling } from '../core/unit.ts'
 import { at } from './fields.ts'
 import { parseJson } from './json-text.ts'
-import { payloadText } from './payload.ts'
+import { payloadText, startsLikeJson } from './payload.ts'
 
 /** Devices that one availability topic may stand for: those of a bridge. */
 const MAX_PRESENCE = 1_000
@@ -28,11 +27,10 @@ export const noteTopic = (notes: readonly TopicNote[], after: Seq, upTo: Seq): N
   for (const note of notes) if (note.is === 'value') values.set(note.path, merged(values.get(note.path), note))
   const entities = new Map(Array.from(values, ([path, note]) => [path, completer(note)]))
   const availability = notes.filter(({ is }) => is === 'availability')
-  const isNoise = notes.length > 0 && values.size === 0 && availability.length === 0
   const complete: NotedTopic['complete'] = (decoding, message, deviceOf) => {
-    const { profile, device } = decoding
-    if (isNoise) return profile === GENERIC_PROFILE ? { profile, device, readings: [] } : decoding
-    const readings = values.size === 0 ? decoding.readings : completed(decoding.readings, entities)
+    // An entity whose value is the whole payload says nothing about what stands inside JSON.
+    const whole = startsLikeJson(message.payload) ? undefined : entities.get(undefined)
+    const readings = values.size === 0 ? decoding.readings : completed(decoding.readings, entities, whole)
     // What a profile says about presence is better informed.
     const presence =
       decoding.presence ?? (availability.length === 0 ? undefined : presenceOf(availability, message, deviceOf))
@@ -51,8 +49,9 @@ type Complete = (reading: Reading) => Reading
 const completed = (
   readings: readonly Reading[],
   entities: ReadonlyMap<string | undefined, Complete>,
+  ofPayload: Complete | undefined,
 ): readonly Reading[] => {
-  const whole = readings.length === 1 ? entities.get(undefined) : undefined
+  const whole = readings.length === 1 ? ofPayload : undefined
   let changed = false
   const result = readings.map((reading) => {
     const complete = entities.get(reading.name) ?? whole

@@ -44,6 +44,11 @@ export class Shaper {
     return new Shaper(this.#rules, this)
   }
 
+  /** The same rules, with nothing seen. */
+  anew(): Shaper {
+    return new Shaper(this.#rules)
+  }
+
   /** Makes what this fork has seen the parent's knowledge, and ends the fork. */
   merge(): void {
     const parent = this.#parent

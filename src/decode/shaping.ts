@@ -40,6 +40,12 @@ export class Shaping {
     return new Shaping(profiles, this.#sink?.fork())
   }
 
+  /** The same rules, with nothing seen. */
+  anew(): Shaping {
+    const profiles = new Map(Array.from(this.#profiles, ([name, shaper]) => [name, shaper.anew()]))
+    return new Shaping(profiles, this.#sink?.anew())
+  }
+
   /** Makes what this fork has seen the knowledge of the one that it was forked from. */
   merge(): void {
     for (const shaper of this.#profiles.values()) shaper.merge()

@@ -99,8 +99,8 @@ export class Live {
       const decoding = decode(entry)
       if (decoding.fault !== undefined) meter.add('decode_faults_total', { profile: decoding.profile })
       this.#options.onDecoded?.(entry, decoding)
-      const shown = shaping === undefined ? decoding : shaping.shape(decoding, entry.receivedAt)
-      for (const reading of this.state.apply(entry, shown)) fresh.push(reading)
+      const shown = shaping?.shape(decoding, entry.receivedAt).readings
+      for (const reading of this.state.apply(entry, decoding, shown)) fresh.push(reading)
     }
     this.window.push(fresh)
     this.hub.publish(fresh, this.#seq)
@@ -135,12 +135,13 @@ export class Live {
   }
 
   async #rebuild(upTo: Seq, signal: AbortSignal, foreground: AbortSignal): Promise<void> {
-    const { decode, logger, stateLimits = STATE_LIMITS } = this.#options
+    const { decode, logger, shaping, stateLimits = STATE_LIMITS } = this.#options
     const startedMs = performance.now()
     try {
       const { scan, state, window } = this
       const background = () => foreground.aborted
-      await rebuild({ scan, decode, state, window, limits: stateLimits, upTo, signal, background })
+      const common = { scan, decode, state, window, limits: stateLimits, upTo, signal, background }
+      await rebuild(shaping === undefined ? common : { ...common, shaping })
       // What was read before they came.
       for (const [bootId, correctionMs] of this.#corrections) this.correct(bootId, correctionMs)
       const { devices, values } = this.status()

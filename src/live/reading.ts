@@ -61,8 +61,8 @@ export class LiveReading {
     return new LiveReading(corrected, { ...this.#reading(), ...own }, this.doubt)
   }
 
-  /** The same value, marked. */
-  doubted(doubt: ValueDoubt): LiveReading {
+  /** The same value, marked, or no longer. */
+  doubted(doubt: ValueDoubt | undefined): LiveReading {
     const { seq, timeMs, timeQuality } = this
     const { receivedAt = timeMs, monotonicMs = 0, bootId = '' } = this.#arrival ?? {}
     const arrival = { seq, receivedAt, monotonicMs, bootId, ...(timeQuality === undefined ? {} : { timeQuality }) }

@@ -6,6 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Decode, Gap, Seq } from '../core/contract.ts'
 import type { ReadLimit } from '../core/log-contract.ts'
 import { delay } from '../core/time.ts'
+import type { Shaping } from '../decode/shaping.ts'
 import type { Scan } from './scan.ts'
 import { LiveState, type StateLimits } from './state.ts'
 import { Window } from './window.ts'
@@ -23,6 +24,8 @@ export interface RebuildOptions {
   readonly state: LiveState
   readonly window: Window
   readonly limits: StateLimits
+  /** Each stretch is shaped for itself: what passed last, and windows that are open, are not known at its beginning. */
+  readonly shaping?: Shaping
   /** The newest seq to read; what is newer comes live. */
   readonly upTo: Seq
   readonly signal: AbortSignal
@@ -55,6 +58,7 @@ interface Stretch {
 const readStretch = async (options: RebuildOptions, first: Seq, last: Seq): Promise<Stretch> => {
   const { decode, scan, signal } = options
   const state = new LiveState(options.limits)
+  const shaping = options.shaping?.anew()
   const window = new Window()
   window.reset(first - 1)
   let isOldest = first === 1
@@ -74,7 +78,8 @@ const readStretch = async (options: RebuildOptions, first: Seq, last: Seq): Prom
       if (entry.seq > last) break
       meetGaps(entry.seq)
       if (entry.kind !== 'message') continue
-      window.push(state.apply(entry, decode(entry)))
+      const decoding = decode(entry)
+      window.push(state.apply(entry, decoding, shaping?.shape(decoding, entry.receivedAt).readings))
     }
     meetGaps(Number.POSITIVE_INFINITY)
     if (page.next <= position) break

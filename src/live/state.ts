@@ -6,7 +6,7 @@
 // no queue but the seq it has reached, and the value to evict is the first of the list.
 
 import { COMMAND_SOURCE } from '../core/command.ts'
-import type { Clock, Decoding, Doubt, Entry, Meter, Presence, Seq } from '../core/contract.ts'
+import type { Clock, Decoding, Doubt, Entry, Meter, Presence, Reading, Seq } from '../core/contract.ts'
 import { type Circumstances, DeviceRecord, type DeviceReport, type ValueNode } from './device.ts'
 import { momentOf } from './moment.ts'
 import { Bridges } from './presence.ts'
@@ -84,21 +84,17 @@ export class LiveState {
     return this.#devices.size > this.#limits.devices || this.#deviceBytes > this.#limits.bytes
   }
 
-  /** Applies one message; calls come in seq order. Returns its readings. */
-  apply(entry: Entry, decoding: Decoding): readonly LiveReading[] {
-    if (entry.source === COMMAND_SOURCE) return []
-    const readings = liveReadings(entry, decoding.readings)
-    const { fault, profile, presence = NOBODY, doubtful } = decoding
-    const gone: ReadonlySet<string> | undefined =
-      presence.length === 0 ? undefined : new Set(presence.filter(({ online }) => !online).map(({ device }) => device))
-    if (readings.length === 0 || fault !== undefined) this.#hear(decoding.device, entry, profile, gone)
-    if (fault !== undefined) {
-      this.#faults++
-      this.#devices.get(decoding.device)?.fault(entry, fault)
+  /**
+   * Applies one message; calls come in seq order. Returns what is shown of it: where readings are shaped, fewer of its own, and
+   * figures of other devices whose time is over, which are no sign of life.
+   */
+  apply(entry: Entry, decoding: Decoding, shown: readonly Reading[] = decoding.readings): readonly LiveReading[] {
+    if (entry.source !== COMMAND_SOURCE) this.#take(entry, decoding)
+    const readings = liveReadings(entry, shown)
+    for (const reading of readings) {
+      const device = this.#devices.get(reading.device)
+      if (device !== undefined) this.#put(reading, device)
     }
-    if (presence.length > 0) this.#say(presence, entry, profile)
-    if (doubtful !== undefined) for (const doubt of doubtful) this.#doubt(doubt, entry)
-    for (const reading of readings) this.#put(reading, this.#hear(reading.device, entry, profile, gone))
     while (this.#devices.size > 1 && this.#crowded) this.#evictDevices()
     while (this.#oldest !== undefined && (this.#values > this.#limits.values || this.#bytes > this.#limits.bytes))
       this.#evictValue(this.#oldest)
@@ -195,6 +191,23 @@ export class LiveState {
     return Array.from(this.#devices.get(device)?.values.values() ?? [], (node) => node.reading)
   }
 
+  /** What the message says about devices. */
+  #take(entry: Entry, { device: own, readings, fault, profile, presence = NOBODY, doubtful }: Decoding): void {
+    const gone: ReadonlySet<string> | undefined =
+      presence.length === 0 ? undefined : new Set(presence.filter(({ online }) => !online).map(({ device }) => device))
+    if (readings.length === 0 || fault !== undefined) this.#hear(own, entry, profile, gone)
+    if (fault !== undefined) {
+      this.#faults++
+      this.#devices.get(own)?.fault(entry, fault)
+    }
+    if (presence.length > 0) this.#say(presence, entry, profile)
+    for (const { device, name, historical } of readings) {
+      const record = this.#hear(device, entry, profile, gone)
+      if (historical !== true) this.#trust(record, name)
+    }
+    if (doubtful !== undefined) for (const doubt of doubtful) this.#doubt(doubt, entry)
+  }
+
   #circumstances(clock: Clock): Circumstances {
     return { clock, gone: (device) => this.#bridges.gone(device), intervalMs: this.#intervalMs }
   }
@@ -228,6 +241,15 @@ export class LiveState {
     const node = record.values.get(name)
     if (node === undefined) return
     this.#replace(node, node.reading.doubted(doubt))
+    this.#epoch++
+  }
+
+  // A good value came; where readings are shaped it may not be shown itself.
+  #trust(record: DeviceRecord, name: string): void {
+    if (record.doubts.size === 0 || !record.doubts.delete(name)) return
+    const node = record.values.get(name)
+    if (node === undefined) return
+    this.#replace(node, node.reading.doubted(undefined))
     this.#epoch++
   }
 

@@ -25,3 +25,11 @@ test('a draft is made from what a device, or a topic, has sent', async (t) => {
   t.match(await draft('topic=a/%23/b'), { status: 400 })
   t.match(await draft(''), { status: 400, text: /'topic' or 'device'/ })
 })
+
+test('a draft is made from so many bytes of messages, and from the newest one in any case', async (t) => {
+  const { publish, url } = await startApi(t)
+  const draft = async () => (await fetch(`${url}/api/v1/profile-draft?topic=big`)).text()
+  for (let index = 0; index < 12; index++) await publish('big', JSON.stringify({ x: index, text: 'x'.repeat(200_000) }))
+  await publish('big', '{"x":1}')
+  t.match(await draft(), /from 6 messages/)
+})

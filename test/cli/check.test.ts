@@ -97,3 +97,26 @@ test('a source that names a profile which cannot be its own is found, where it s
   )
   t.match(err, /tidegate\.yaml:8:29: sources\[bus\] names the profile dsmr, which has no section modbus/)
 })
+
+test('what only a source itself can say about its settings is found, where the source stands', async (t) => {
+  const file = join(await temporaryDirectory(t), 'tidegate.yaml')
+  await writeFile(
+    file,
+    `sources:
+  - { name: broker, type: mqtt-broker, listen: "127.0.0.1:1883" }
+  - { name: house, type: mqtt-client, url: "http://u:hunter2@192.168.1.2", topics: ["#"] }
+  - { name: barn, type: mqtt-client, url: "mqtts://192.168.1.3", topics: ["#"], tls: { ca: /nonexistent/ca.pem } }
+  - { name: bus, type: modbus, profile: sdm120 }
+  - { name: meter, type: serial, path: /dev/ttyUSB0, profile: dsrm }
+`,
+  )
+  const { code, err } = await check(file)
+  t.equal(code, 2)
+  t.notMatch(err, /hunter2/)
+  t.match(err.trimEnd().split('\n'), [
+    /tidegate\.yaml:3:5: sources\[house\]\.url must begin with mqtt:\/\/ or mqtts:\/\//,
+    /tidegate\.yaml:4:5: sources\[barn\]\.tls\.ca: \/nonexistent\/ca\.pem cannot be read/,
+    /tidegate\.yaml:5:5: sources\[bus\]: needs one of path/,
+    /tidegate\.yaml:6:63: sources\[meter\] names the profile dsrm/,
+  ])
+})

@@ -62,13 +62,33 @@ test('a device that nobody heard is reached by topic only, and one source is not
   const sent: string[] = []
   const { commander, log } = commanderOf({
     deaf: sourceOf(),
-    first: sourceOf(async ({ topic }) => void sent.push(`${topic}`)),
+    serial: sourceOf(async () => void sent.push('another device')),
+    first: { ...sourceOf(async ({ topic }) => void sent.push(`${topic}`)), publishes: true },
   })
   await t.rejects(commander.send({ ...order, device: 'stranger' }), { code: 'TG_COMMAND_UNDELIVERABLE' })
   await t.rejects(commander.send({ ...order, topic: 'a/b', source: 'deaf' }), { code: 'TG_COMMAND_UNDELIVERABLE' })
   t.equal(log.entries.length, 0, 'what cannot be sent is not written down')
   await commander.send({ ...order, device: 'stranger', topic: 'a/b' })
   t.same(sent, ['a/b'])
+})
+
+test('a source that throws at once is a failed command', async (t) => {
+  const rude = sourceOf(() => {
+    throw new Error('not today')
+  })
+  const { commander, audits } = commanderOf({ second: rude })
+  await t.rejects(commander.send(order), { code: 'TG_COMMAND_UNDELIVERABLE', message: /not today/ })
+  await commander.close()
+  t.match(audits().at(-1), { outcome: 'failed' })
+})
+
+test('a device whose name is a topic of the server gets no command by its name', async (t) => {
+  const { commander, log } = commanderOf(
+    { second: sourceOf(async () => undefined) },
+    { heard: () => ({ source: 'second', profile: 'generic' }) },
+  )
+  await t.rejects(commander.request('$SYS/broker', { payload: 'x' }, 'rest'), { code: 'TG_BAD_REQUEST' })
+  t.equal(log.entries.length, 0)
 })
 
 test('a source that does not answer is an error in time, and its command is not sent again under the same id', async (t) => {
@@ -130,7 +150,7 @@ test('so many commands at a time, and no more', async (t) => {
 
 test('audit entries say nothing to decoders, whatever a profile claims or a device is called', async (t) => {
   const router = createRouter([profileOf('thief', [{ topics: ['$tidegate/#'], decoder: 'json', device: 'stolen' }])])
-  const { commander, log } = commanderOf({ first: sourceOf(async () => undefined) })
+  const { commander, log } = commanderOf({ first: { ...sourceOf(async () => undefined), publishes: true } })
   await commander.send({ ...order, device: 'a/+/#/%', topic: 'a/b' })
   await commander.close()
   for (const entry of log.entries) {

@@ -58,6 +58,9 @@ test('a value is one level of a topic', async (t) => {
   }
   t.equal(write(relay, { value: true }, 'plug'), 'cmnd/plug/POWER 1 ON')
   t.equal(write(relay, { parameters: { relay: '2', value: false } }, 'plug'), 'cmnd/plug/POWER2 1 OFF')
+  const room = { ...relay, topic: 'cmnd/{relay}/POWER' }
+  t.equal(write(room, { parameters: { relay: 'hall', value: true } }), 'cmnd/hall/POWER 1 ON')
+  t.throws(() => write(room, { value: true }), { code: 'TG_BAD_REQUEST' }, 'an empty level')
   for (const name of ['2/x', '+', '#', '/..'])
     t.throws(() => write(relay, { parameters: { relay: name, value: true } }), { code: 'TG_BAD_REQUEST' }, name)
 })

@@ -1,5 +1,21 @@
 import { test } from 'tap'
+import { plugin as serial } from '../../src/sources/serial/plugin.ts'
 import { problemsOf } from '../support/configuration.ts'
+
+test('a serial line that could never bring a frame is refused', async (t) => {
+  const framing = (text: string) =>
+    problemsOf(
+      t,
+      `sources:\n  - { name: a, type: serial, path: /dev/ttyX, maxFrameBytes: 16B, framing: { ${text} } }\n`,
+      { plugins: [serial] },
+    )
+  t.strictSame(await framing('type: fixed, length: 8, start: "BM", end: { hex: 0D 0A }'), [])
+  t.match(await framing('type: fixed, length: 3, start: "BM", end: { hex: 0D 0A }'), [
+    /framing\.length is shorter than start and end together \(4 bytes\)/,
+  ])
+  t.match(await framing('type: fixed, length: 32, start: "BM"'), [/framing\.length is longer than maxFrameBytes/])
+  t.match(await framing('type: delimiter, end: "X", trailing: 2, through: line'), [/both trailing and through/])
+})
 
 test('every problem is reported at once, in the order of the file, with line and column', async (t) => {
   const problems = await problemsOf(

@@ -87,20 +87,12 @@ test('availability topics say who is there', (t) => {
   t.end()
 })
 
-test('attributes and commands are noise, unless there is a value, too', (t) => {
+test('topics that are named for attributes or commands alone are decoded as if nobody had named them', (t) => {
   const send = line()
-  const topics = { stat_t: 'n/s', json_attr_t: 'n/attributes', cmd_t: 'n/s/set', bri_cmd_t: 'n/b/set' }
-  send('homeassistant/light/l/config', topics)
-  t.strictSame(brief(send('n/attributes', '{"rssi":-60}')), [])
-  t.strictSame(brief(send('n/s/set', 'ON')), [])
-  t.strictSame(brief(send('n/b/set', '{')), [])
+  send('homeassistant/light/l/config', { stat_t: 'n/s', json_attr_t: 'n/attributes', cmd_t: 'n/s/set' })
+  t.strictSame(brief(send('n/attributes', '{"rssi":-60}')), ['rssi=-60'])
+  t.strictSame(brief(send('n/s/set', 'ON')), ['set=true'])
   t.strictSame(brief(send('n/s', 'ON')), ['s=true'])
-  send('homeassistant/sensor/r/config', {
-    stat_t: 'n/attributes',
-    val_tpl: "{{ value_json['rssi'] }}",
-    unit_of_meas: 'dBm',
-  })
-  t.strictSame(brief(send('n/attributes', '{"rssi":-60}')), ['rssi=-60 dBm'])
   t.end()
 })
 
@@ -181,5 +173,45 @@ test('templates that only say where a value stands are understood, others are no
     `{{ value_json.a ${'| float '.repeat(100)}}}`,
   ])
     t.equal(path(text), 'none', text)
+  t.end()
+})
+
+test('which of two contradicting announcements counts does not depend on the order in which they are learnt', (t) => {
+  const announced = [
+    { seq: 1, topic: 'homeassistant/sensor/b/config', unit: '°F' },
+    { seq: 2, topic: 'homeassistant/sensor/a/config', unit: '°C' },
+  ]
+  const decoded = (order: typeof announced) => {
+    const router = shared.forgetful()
+    for (const { seq, topic, unit } of order) {
+      const payload = Buffer.from(JSON.stringify({ stat_t: 'n/t', unit_of_meas: unit }))
+      router.learn({ topic, payload, source: 'broker', receivedAt: 0, seq })
+    }
+    return brief(router.decode({ topic: 'n/t', payload: Buffer.from('77'), source: 'broker', receivedAt: 0, seq: 3 }))
+  }
+  t.strictSame(decoded(announced), decoded(announced.toReversed()))
+  t.end()
+})
+
+test('a device that announces more than devices have holds nobody up', (t) => {
+  const send = line()
+  const components = Object.fromEntries(
+    Array.from({ length: 500 }, (_, index) => [`c${index}`, { p: 'climate', stat_t: `n/${index}` }]),
+  )
+  const many = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`k${index}`, 1]))
+  const availability = Array.from({ length: 500 }, (_, index) => ({ t: `a/${index}` }))
+  const before = performance.now()
+  send('homeassistant/device/wide/config', { ...many, components })
+  send('homeassistant/device/there/config', { availability, components })
+  t.ok(performance.now() - before < 2_500, 'the sizes of one times those of the other took more than four seconds')
+  t.end()
+})
+
+test('the unit of a whole payload is not that of what stands inside JSON', (t) => {
+  const send = line()
+  send('homeassistant/sensor/n/t/config', { stat_t: 'n/t', unit_of_meas: '°F' })
+  t.strictSame(brief(send('n/t', '77')), ['t=25 Cel'])
+  t.strictSame(brief(send('n/t', '{"a":77}')), ['a=77'])
+  t.strictSame(brief(send('n/t', '[{"n":"a","v":77}]')), ['a=77'])
   t.end()
 })

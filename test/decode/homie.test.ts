@@ -36,6 +36,7 @@ test('values have the type that the device states, and no other', (t) => {
   ] as const)
     t.match(typed(datatype, payload).fault, new RegExp(`is no ${datatype}`))
   t.strictSame(brief(line()('homie/d/n/p', '21.5')), ['n.p=21.5'], 'without attributes: as it looks')
+  t.strictSame(brief(line()('homie/d/n/p', '77 °F')), ['n.p=25 Cel'], 'a value that was converted has its unit')
   t.end()
 })
 

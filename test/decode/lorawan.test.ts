@@ -27,6 +27,7 @@ test('a value that the formatter left out is not made up', async (t) => {
   const both = uplink('"decoded_payload":{"temperature":0,"open":false,"text":""}')
   t.strictSame(brief(both), ['temperature=0', 'open=false', 'text=""', 'f_cnt=0'])
   t.strictSame(brief(uplink('"decoded_payload":{}')), ['f_cnt=0'])
+  t.match(uplink('"decoded_payload":{"temperature":nan}').doubtful, [{ name: 'temperature', reason: 'faulty' }])
 })
 
 test('received_at of the network server is the time, else that of the application server, else the arrival', async (t) => {

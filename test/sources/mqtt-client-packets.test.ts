@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import mqttPacket from 'mqtt-packet'
 import { test } from 'tap'
 import { PacketStream } from '../../src/sources/mqtt-client/packet-stream.ts'
-import { packetType, parsePublish } from '../../src/sources/mqtt-client/publish-packet.ts'
+import { packetIdOf, packetType, parsePublish } from '../../src/sources/mqtt-client/publish-packet.ts'
 
 const publish = fc.record({
   topic: fc.string({ minLength: 1, maxLength: 12 }).filter((topic) => !/[+#\0]/.test(topic)),
@@ -77,4 +77,13 @@ test('arbitrary bytes are packets or a RangeError, and nothing is kept beyond th
   }
   fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), attempt), { numRuns: 3_000 })
   t.throws(() => packetsOf([Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff, 1])]), RangeError)
+})
+
+test('the packet identifier of a PUBREL is found behind a long Remaining Length, too', (t) => {
+  for (const reason of ['', 'x'.repeat(300)]) {
+    const properties = reason === '' ? {} : { properties: { reasonString: reason } }
+    const packet = mqttPacket.generate({ cmd: 'pubrel', messageId: 0x1234, ...properties }, { protocolVersion: 5 })
+    t.equal(packetIdOf(packet), 0x1234)
+  }
+  t.end()
 })

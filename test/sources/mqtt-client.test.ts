@@ -29,6 +29,7 @@ const publishNumbers = async (url: string, topic: string, first: number, count: 
 
 /** A broker that refuses what is secret, and sends one message. */
 const startScriptedBroker = async (t: Parameters<typeof temporaryDirectory>[0], protocolVersion: 4 | 5) => {
+  const subscriptions: mqttPacket.ISubscription[] = []
   const server = createServer((socket) => {
     t.teardown(async () => void socket.destroy())
     const parser = mqttPacket.parser({ protocolVersion })
@@ -36,6 +37,7 @@ const startScriptedBroker = async (t: Parameters<typeof temporaryDirectory>[0], 
     parser.on('packet', (packet) => {
       if (packet.cmd === 'connect') send({ cmd: 'connack', sessionPresent: false, returnCode: 0, reasonCode: 0 })
       if (packet.cmd !== 'subscribe') return
+      subscriptions.push(...packet.subscriptions)
       const granted = packet.subscriptions.map(({ topic }) => (topic.startsWith('secret') ? 128 : 1))
       send({ cmd: 'suback', messageId: packet.messageId ?? 0, granted })
       send({ cmd: 'publish', topic: 'open', payload: '1', qos: 0, retain: false, dup: false })
@@ -46,7 +48,7 @@ const startScriptedBroker = async (t: Parameters<typeof temporaryDirectory>[0], 
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(async () => void server.close())
-  return { port: (server.address() as AddressInfo).port }
+  return { port: (server.address() as AddressInfo).port, subscriptions }
 }
 
 for (const protocol of ['3.1.1', '5', 'auto'])
@@ -132,6 +134,24 @@ test('a broker that goes away and comes back is found again, with what it kept',
   t.equal(counters.get('mqtt_client_sessions_lost_total{source=house}'), undefined)
 })
 
+for (const protocol of ['3.1.1', '5'])
+  test(`retained messages come once, not with each connection, by MQTT ${protocol}`, tools, async (t) => {
+    const broker = await startMosquitto(t)
+    await mosquittoPub(broker.port, '-t', 'n/kept', '-m', 'old', '-r')
+    const { connected, received, source, log } = await startClient(t, { url: broker.url, topics: ['n/#'], protocol })
+    await connected()
+    await received(1)
+    for (let round = 0; round < 2; round++) {
+      await broker.stop()
+      await until('the loss is seen', () => source.health().state === 'degraded')
+      await broker.start()
+      await connected()
+    }
+    await publishNumbers(broker.url, 'n/new', 0, 1)
+    t.strictSame(await received(2), ['n/kept old', 'n/new 0'])
+    t.equal(log.entries.length, 2)
+  })
+
 test('a broker that is not there yet is waited for', tools, async (t) => {
   const broker = await startMosquitto(t)
   await broker.stop()
@@ -194,6 +214,56 @@ for (const [protocol, protocolVersion] of [
     await until('it is named', () => /refuses the subscription to secret\/#/.test(source.health().reason ?? ''))
     t.strictSame(await received(1), ['open 1'], 'the others are served')
   })
+
+test('a shared subscription does not ask for what MQTT 5 forbids there', async (t) => {
+  const { port, subscriptions } = await startScriptedBroker(t, 5)
+  const config = { url: `mqtt://127.0.0.1:${port}`, topics: ['open', '$share/gateways/n'], protocol: '5' }
+  await (await startClient(t, config)).received(1)
+  t.strictSame(
+    subscriptions.map(({ topic, nl }) => [topic, nl]),
+    [
+      ['open', true],
+      ['$share/gateways/n', false],
+    ],
+  )
+})
+
+test('a broker that is not there is told once', async (t) => {
+  const { lines, counters } = await startClient(t, { url: 'mqtt://127.0.0.1:1', topics: ['n'], protocol: '3.1.1' })
+  await until('it was tried twice', () => (counters.get('mqtt_client_retries_total{source=house}') ?? 0) >= 2)
+  t.strictSame(
+    lines.filter(({ level }) => level === 'warn').map(({ message }) => message),
+    ['mqtt broker cannot be connected'],
+  )
+})
+
+test('what a broker sends together with its CONNACK is acknowledged, taken or not', async (t) => {
+  const acknowledged: number[] = []
+  const server = createServer((socket) => {
+    const parser = mqttPacket.parser({ protocolVersion: 4 })
+    parser.on('packet', (packet) => {
+      if (packet.cmd === 'puback') acknowledged.push(packet.messageId ?? 0)
+      if (packet.cmd !== 'connect') return
+      const publish = (messageId: number, topic: string) =>
+        mqttPacket.generate({ cmd: 'publish', topic, payload: '1', qos: 1, retain: false, dup: false, messageId })
+      const connack = mqttPacket.generate({ cmd: 'connack', sessionPresent: true, returnCode: 0 })
+      socket.write(Buffer.concat([connack, publish(1, 'a/'.repeat(200)), publish(2, 'good')]))
+    })
+    socket.on('data', (bytes) => parser.parse(bytes))
+    socket.on('error', () => socket.destroy())
+    t.teardown(async () => void socket.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(async () => void server.close())
+  const url = `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { received, source } = await startClient(t, { url, topics: ['#'], protocol: '3.1.1' })
+  t.strictSame(await received(1), ['good 1'])
+  await until('both are acknowledged', () => acknowledged.length === 2)
+  t.strictSame(acknowledged, [1, 2], 'or the session would be stuck behind them')
+  await source.close()
+  t.equal(source.health().state, 'closed', 'although the broker never answered the subscription')
+})
 
 test('while the log is full pings are answered, and everything arrives in order afterwards', tools, async (t) => {
   const broker = await startMosquitto(t)

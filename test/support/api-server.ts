@@ -52,6 +52,7 @@ const silentSource = (send: (command: Command) => Promise<void>): Source => ({
   health: () => ({ state: 'ok', since: 0 }),
   close: async () => undefined,
   send,
+  publishes: true,
 })
 
 export const startApi = async (t: Teardown, options: TestApiOptions = {}): Promise<TestApi> => {

@@ -10,7 +10,7 @@ import { at } from '../fields.ts'
 import { parseJson } from '../json-text.ts'
 import { MAX_TEXT_LENGTH, shortened } from '../limits.ts'
 import { payloadText } from '../payload.ts'
-import { parseScalar } from '../scalar.ts'
+import { parseScalar, type ScalarValue } from '../scalar.ts'
 
 const MAX_PROPERTIES = 2_000
 /** Children of a root device, and theirs. */
@@ -115,32 +115,33 @@ const decodeValue = (message: DecoderInput): Decoded => {
   if (payload.length === 0) return { readings: [] } // it is taken back
   const property = propertyAt(message)
   const name = topic.split('/').slice(-2).join('.')
-  const value = typedValue(payload, property, name)
+  const { value, unit } = typedValue(payload, property, name)
   if (typeof value !== 'number') return { readings: [{ device, name, value }] }
   if (!isInRange(value, property.format))
     return { readings: [], doubtful: [{ device, name, reason: 'out-of-range', value }] }
   const spelling = property.unit === undefined ? undefined : unitSpelling(property.unit, name)
+  if (unit !== undefined) return { readings: [{ device, name, value, unit }] } // it stood beside the value
   if (spelling === undefined) return { readings: [{ device, name, value }] }
   return { readings: [{ device, name, value: convertUnit(value, spelling), unit: spelling.unit }] }
 }
 
-const typedValue = (payload: Buffer, { datatype }: Property, name: string): number | string | boolean => {
-  if (payload.equals(EMPTY_STRING)) return ''
+const typedValue = (payload: Buffer, { datatype }: Property, name: string): ScalarValue => {
+  if (payload.equals(EMPTY_STRING)) return { value: '' }
   const text = payloadText(payload)
   switch (datatype) {
     case 'integer':
     case 'float':
-      return numberOf(text, datatype, name)
+      return { value: numberOf(text, datatype, name) }
     case 'boolean':
       if (text !== 'true' && text !== 'false') throw notOf(text, datatype, name)
-      return text === 'true'
+      return { value: text === 'true' }
     case undefined:
-      return parseScalar(text, name).value
+      return parseScalar(text, name)
     default:
       // string, enum, color, datetime, duration, json
       if (text.length > MAX_TEXT_LENGTH)
         throw new DecodeError(`${name} is text of ${text.length} characters, more than ${MAX_TEXT_LENGTH}`)
-      return text
+      return { value: text }
   }
 }
 

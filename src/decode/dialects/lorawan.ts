@@ -67,7 +67,11 @@ export const plugin: DecoderPlugin = {
   },
 }
 
-const decoded = ({ readings, fault }: Leaves): Decoded => (fault === undefined ? { readings } : { readings, fault })
+const decoded = ({ readings, fault, doubtful }: Leaves): Decoded => ({
+  readings,
+  ...(fault === undefined ? {} : { fault }),
+  ...(doubtful === undefined ? {} : { doubtful }),
+})
 
 const uplinkLeaves = (device: string, uplink: Uplink): Leaves => {
   const leaves = new Leaves(device, payloadTime(uplink.time, 'iso8601'))

@@ -3,7 +3,6 @@
 
 import { stat } from 'node:fs/promises'
 import { Socket } from 'node:net'
-import { SerialPort } from 'serialport'
 import { TidegateError } from '../../core/errors.ts'
 import { withDeadline } from '../../core/time.ts'
 
@@ -46,6 +45,7 @@ export type OpenChannel = (events: ChannelEvents, signal: AbortSignal) => Promis
 export const serialChannel =
   ({ path, baudRate, dataBits, parity, stopBits }: SerialLine): OpenChannel =>
   async (events) => {
+    const { SerialPort } = await import('serialport')
     const port = new SerialPort({ path, baudRate, dataBits, parity, stopBits, autoOpen: false })
     const end = endOnce(events)
     port.on('data', (bytes: Buffer) => events.received(bytes))

@@ -1,7 +1,7 @@
 // One request at a time over an open channel, through modbus-serial: the answer's data, or a ModbusError that says what kind
 // of failure it was. After a time-out nothing that still comes is taken for an answer.
 
-import modbusSerial from 'modbus-serial'
+import type modbusSerial from 'modbus-serial'
 import { exceptionText } from '../../core/modbus.ts'
 import type { ModbusTable } from '../../core/profile.ts'
 import type { Channel, OpenChannel } from './channel.ts'
@@ -66,13 +66,16 @@ export class ModbusClient {
       endedEarly = reason
       client?.lose(reason)
     }
+    // Loaded when the first bus is opened: it costs a gateway without one several MiB.
+    const { default: library } = await import('modbus-serial')
+    signal.throwIfAborted()
     const channel = await openChannel({ received, ended }, signal)
-    client = new ModbusClient(channel, framing, events)
+    client = new ModbusClient(library, channel, framing, events)
     if (endedEarly !== undefined) client.lose(endedEarly)
     return client
   }
 
-  private constructor(channel: Channel, framing: Framing, events: ClientEvents) {
+  private constructor(library: typeof modbusSerial, channel: Channel, framing: Framing, events: ClientEvents) {
     this.#channel = channel
     this.#port = new FramePort(
       channel,
@@ -80,7 +83,7 @@ export class ModbusClient {
       (bytes) => events.stray(bytes),
       (reason) => this.lose(reason),
     )
-    this.#modbus = new modbusSerial.default(this.#port)
+    this.#modbus = new library.default(this.#port)
     this.#modbus.open(() => undefined)
     this.#lost = new Promise((_, reject) => {
       this.#broken = (reason) => reject(new ModbusError('port', reason))

@@ -72,7 +72,12 @@ export const plugin: SourcePlugin = {
     description: 'Asks Modbus devices, over a serial line (RTU) or TCP, for the registers that their profiles list',
     additionalProperties: false,
     properties: {
-      path: { type: 'string', minLength: 1, description: 'Serial port, best by a stable name: /dev/serial/by-id/…' },
+      path: {
+        type: 'string',
+        minLength: 2,
+        format: 'device-path',
+        description: 'Serial port, best by a stable name: /dev/serial/by-id/…',
+      },
       baudRate: { type: 'integer', minimum: 300, maximum: 4_000_000, description: '9600 by default' },
       dataBits: { type: 'integer', enum: [7, 8], description: '8 by default' },
       parity: { type: 'string', enum: ['none', 'even', 'odd'], description: 'none by default' },

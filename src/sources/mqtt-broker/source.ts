@@ -35,6 +35,7 @@ interface Running {
 }
 
 export class MqttBrokerSource implements Source {
+  readonly publishes = true
   readonly #settings: MqttBrokerSettings
   readonly #context: SourceContext
   readonly #refusals: Refusals

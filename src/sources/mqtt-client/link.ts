@@ -3,7 +3,7 @@
 
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { type IClientOptions, MqttClient } from 'mqtt'
+import type { IClientOptions } from 'mqtt'
 import { describe, TidegateError } from '../../core/errors.ts'
 import { PublishTap, type TapEvents } from './publish-tap.ts'
 import type { MqttClientSettings } from './settings.ts'
@@ -37,12 +37,14 @@ export class UnsupportedVersion extends TidegateError {
 }
 
 /** Resolves when the broker has accepted the connection. Rejects with TG_UPSTREAM_UNREACHABLE or TG_UPSTREAM_REFUSED. */
-export const openLink = (
+export const openLink = async (
   settings: MqttClientSettings,
   version: 4 | 5,
   events: TapEvents,
   signal: AbortSignal,
 ): Promise<Link> => {
+  // Loaded with the first connection: it costs a gateway without one several MiB.
+  const { MqttClient } = await import('mqtt')
   signal.throwIfAborted()
   const { address, qos } = settings
   const socket = openSocket(settings)
@@ -60,8 +62,8 @@ export const openLink = (
   })
   const close = async (deadlineMs: number) => {
     const late = setTimeout(() => tap.destroy(), deadlineMs)
-    // MQTT.js sends DISCONNECT, ends the stream, and calls back.
-    await new Promise<void>((resolve) => client.end(tap.destroyed, {}, () => resolve()))
+    // MQTT.js sends DISCONNECT, ends the stream, and calls back; never while the broker owes it an answer.
+    await Promise.race([new Promise<void>((resolve) => client.end(tap.destroyed, {}, () => resolve())), ended])
     clearTimeout(late)
     tap.destroy()
     await ended
@@ -71,7 +73,9 @@ export const openLink = (
     tap,
     sessionPresent,
     subscribe: async (filters) => {
-      const wanted = Object.fromEntries(filters.map((filter) => [filter, { qos, ...(version === 5 && V5_OPTIONS) }]))
+      const wanted = Object.fromEntries(
+        filters.map((filter) => [filter, { qos, ...(version === 5 && v5Options(filter)) }]),
+      )
       try {
         await beforeEnd(client.subscribeAsync(wanted), ended)
         return []
@@ -112,8 +116,11 @@ export const openLink = (
   })
 }
 
-/** MQTT 5, 3.8.3.1: not what this client publishes itself; retained messages only when the subscription is new. */
-const V5_OPTIONS = { nl: true, rh: 1 } as const
+/**
+ * MQTT 5, 3.8.3.1: not what this client publishes itself, which a shared subscription must not ask for [MQTT-3.8.3-4]; retained
+ * messages only when the subscription is new.
+ */
+const v5Options = (filter: string) => ({ nl: !filter.startsWith('$share/'), rh: 1 }) as const
 
 const openSocket = ({ address, tls }: MqttClientSettings): Socket => {
   const { host, port } = address

@@ -68,6 +68,8 @@ export const plugin: SourcePlugin = {
       sessionExpiry: {
         type: 'string',
         format: 'duration',
+        // Four bytes of seconds (MQTT 5, 3.1.2.11.2).
+        formatMaximum: '49710d',
         default: '7d',
         description: 'How long it keeps them (MQTT 5)',
       },
@@ -103,6 +105,10 @@ export const plugin: SourcePlugin = {
         },
       },
     },
+  },
+  bindings: (config, name) => {
+    settingsOf(config as MqttClientConfig, name, '') // `tidegate check` calls this, too: what is wrong shows there
+    return []
   },
   create: (config, context) => {
     const settings = settingsOf(config as MqttClientConfig, context.name, context.gateway)

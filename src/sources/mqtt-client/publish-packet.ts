@@ -54,8 +54,12 @@ const afterProperties = (packet: Buffer, start: number): number => {
   throw new RangeError('a PUBLISH whose properties are longer than the packet')
 }
 
-/** The packet identifier of a PUBREL, which has nothing else that matters. */
-export const packetIdOf = (packet: Buffer): number => packet.readUInt16BE(2)
+/** The packet identifier of a PUBREL, which has nothing else that matters; MQTT 5 may make it long by a reason (3.6.2.2). */
+export const packetIdOf = (packet: Buffer): number => {
+  let at = 1
+  while ((packet[at] ?? 0) >= 0x80) at++
+  return packet.readUInt16BE(at + 1)
+}
 
 /** Type and flags of the answers; without a reason code they mean success in MQTT 5, too (3.4.2.1). */
 export const PUBACK = 0x40

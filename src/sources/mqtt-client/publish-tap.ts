@@ -20,8 +20,8 @@ import {
 } from './publish-packet.ts'
 
 export interface TapEvents {
-  /** A publication. False: no further one, until resume(). Acknowledge by acknowledge(). */
-  published(packet: PublishPacket): boolean
+  /** A publication. False: no further one, until the tap's resumePublications(). Acknowledge by its acknowledge(). */
+  published(packet: PublishPacket, tap: PublishTap): boolean
   /** A publication above the limit was passed over; the broker is told that it came, or it would send it for ever. */
   tooLarge(topic: string, sizeBytes: number): void
 }
@@ -107,7 +107,7 @@ export class PublishTap extends Duplex {
 
   #take(packet: Buffer): void {
     const type = packetType(packet)
-    if (type === PUBLISH) this.#held = !this.#events.published(parsePublish(packet, this.#version))
+    if (type === PUBLISH) this.#held = !this.#events.published(parsePublish(packet, this.#version), this)
     else if (type === PUBREL) this.#answer(PUBCOMP, packetIdOf(packet))
     else this.push(packet)
   }

@@ -9,6 +9,7 @@ import { topicNameFault } from '../../core/topic.ts'
 import { IntakeQueue } from './intake-queue.ts'
 import { type Link, openLink, UnsupportedVersion } from './link.ts'
 import type { PublishPacket } from './publish-packet.ts'
+import type { PublishTap } from './publish-tap.ts'
 import type { MqttClientSettings } from './settings.ts'
 import { Subscriptions } from './subscriptions.ts'
 
@@ -22,6 +23,7 @@ const SEND_TIMEOUT_MS = 10_000
 const LOG_EVERY_MS = 60_000
 
 export class MqttClientSource implements Source {
+  readonly publishes = true
   readonly #settings: MqttClientSettings
   readonly #context: SourceContext
   readonly #subscriptions: Subscriptions
@@ -36,12 +38,17 @@ export class MqttClientSource implements Source {
   #unmetered = 0
   #inFlight = 0
   #refused = 0
+  /** It is away, and that was told. */
+  #missed = false
   #lastRefusalLoggedMs = Number.NEGATIVE_INFINITY
 
   constructor(settings: MqttClientSettings, context: SourceContext) {
     this.#settings = settings
     this.#context = context
-    this.#subscriptions = new Subscriptions(context.directory, `${settings.address.shown} ${settings.clientId}`)
+    this.#subscriptions = new Subscriptions(
+      context.directory,
+      `${settings.address.shown} ${settings.clientId} ${settings.qos}`,
+    )
     this.#version = settings.protocol === '3.1.1' ? 4 : 5
     this.#health = { state: 'starting', since: context.clock.wallMs(), reason: 'not started' }
   }
@@ -110,12 +117,16 @@ export class MqttClientSource implements Source {
         const why = await this.#connection(intake)
         if (signal.aborted) return
         logger.warn({ broker: shown, reason: why }, 'mqtt broker lost')
+        this.#missed = true
         this.#become('degraded', `${shown}: ${why}`)
       } catch (error) {
         if (signal.aborted) return
-        this.#chooseVersion(error)
+        const otherVersion = this.#chooseVersion(error)
         this.#become('degraded', describe(error))
-        logger.debug({ broker: shown, reason: describe(error) }, 'mqtt broker cannot be connected')
+        // Told once, until it is found.
+        const level = this.#missed || otherVersion ? 'debug' : 'warn'
+        logger[level]({ broker: shown, reason: describe(error) }, 'mqtt broker cannot be connected')
+        this.#missed ||= !otherVersion
       }
       if (performance.now() - startedMs > STABLE_AFTER_MS) attempt = 0
       meter.add('mqtt_client_retries_total', { source: name })
@@ -128,22 +139,28 @@ export class MqttClientSource implements Source {
   }
 
   // Old brokers say that they do not speak MQTT 5; some just hang up.
-  #chooseVersion(error: unknown): void {
-    if (this.#settings.protocol !== 'auto') return
+  #chooseVersion(error: unknown): boolean {
+    if (this.#settings.protocol !== 'auto') return false
     const hungUp = error instanceof TidegateError && error.message.includes('the connection was closed')
     if (error instanceof UnsupportedVersion || hungUp) this.#version = this.#version === 5 ? 4 : 5
+    return error instanceof UnsupportedVersion
   }
 
   /** One connection; resolves with the reason when it has ended. */
   async #connection(intake: Intake): Promise<string> {
     const { signal } = this.#stop
+    // Known from the first publication on, which may come together with the CONNACK, before the link is made.
+    let tap: PublishTap | undefined
     const queue = new IntakeQueue(intake, this.#context.name, {
-      settled: (packet, error) => this.#settled(link, packet, error),
-      room: () => link?.tap.resumePublications(),
+      settled: (packet, error) => this.#settled(tap, packet, error),
+      room: () => tap?.resumePublications(),
     })
     let link: Link | undefined
     const events = {
-      published: (packet: PublishPacket) => this.#published(queue, () => link, packet),
+      published: (packet: PublishPacket, from: PublishTap) => {
+        tap = from
+        return this.#published(queue, from, packet)
+      },
       tooLarge: (topic: string, sizeBytes: number) => this.#refuse('too-large', topic, `${sizeBytes} bytes`),
     }
     this.#inFlight = 0
@@ -171,8 +188,15 @@ export class MqttClientSource implements Source {
       meter.add('mqtt_client_sessions_lost_total', { source: name })
       logger.warn({ broker: address.shown }, 'mqtt broker has lost the session: what it kept for the gateway is gone')
     }
-    const refused = await link.subscribe(topics)
-    if (persistent) await this.#subscriptions.remember(topics, last)
+    // What the session has need not be asked for: a 3.1.1 broker would send every retained message again.
+    const missing = link.sessionPresent && last !== undefined ? topics.filter((topic) => !last.includes(topic)) : topics
+    const refused = missing.length === 0 ? [] : await link.subscribe(missing)
+    if (persistent)
+      await this.#remember(
+        topics.filter((topic) => !refused.includes(topic)),
+        last,
+      )
+    this.#missed = false
     const { version, sessionPresent } = link
     if (refused.length > 0) {
       const reason = `${address.shown} refuses the subscription to ${refused.join(', ')}: check the rights of the user`
@@ -184,11 +208,20 @@ export class MqttClientSource implements Source {
     this.#become('ok')
   }
 
-  #published(queue: IntakeQueue, link: () => Link | undefined, packet: PublishPacket): boolean {
+  /** A file that cannot be written costs a subscription that stays, or is made once more; no message. */
+  async #remember(topics: readonly string[], last: readonly string[] | undefined): Promise<void> {
+    try {
+      await this.#subscriptions.remember(topics, last)
+    } catch (error) {
+      this.#context.logger.warn({ error: describe(error) }, 'the subscriptions cannot be written down')
+    }
+  }
+
+  #published(queue: IntakeQueue, tap: PublishTap, packet: PublishPacket): boolean {
     const fault = topicNameFault(packet.topic)
     if (fault !== undefined) {
       this.#refuse('topic', packet.topic, `its topic ${fault}`)
-      link()?.tap.acknowledge(packet)
+      tap.acknowledge(packet)
       return true
     }
     this.#received++
@@ -203,11 +236,11 @@ export class MqttClientSource implements Source {
     return queue.take(packet)
   }
 
-  #settled(link: Link | undefined, packet: PublishPacket, error: TidegateError | undefined): void {
+  #settled(tap: PublishTap | undefined, packet: PublishPacket, error: TidegateError | undefined): void {
     this.#inFlight--
-    if (error === undefined) link?.tap.acknowledge(packet)
+    if (error === undefined) tap?.acknowledge(packet)
     // Without an acknowledgement the broker sends it again, but only on a new connection [MQTT-4.4.0-1].
-    else link?.tap.destroy(error)
+    else tap?.destroy(error)
   }
 
   #refuse(reason: string, topic: string, detail: string): void {

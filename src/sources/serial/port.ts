@@ -3,7 +3,6 @@
 
 import { read as readCallback } from 'node:fs'
 import { promisify } from 'node:util'
-import { SerialPort } from 'serialport'
 import { systemCode, TidegateError } from '../../core/errors.ts'
 import type { SerialSettings } from '../../core/serial-settings.ts'
 import { openFault } from './open-fault.ts'
@@ -38,6 +37,8 @@ export const openPort = async (path: string, settings: PortSettings): Promise<Po
   const { baudRate = DEFAULT_BAUD_RATE, dataBits = 8, stopBits = 1, parity = 'none' } = settings
   const { rtscts = false, xonxoff = false, dtr, rts } = settings
   const options = { path, baudRate, dataBits, stopBits, parity, rtscts, xon: xonxoff, xoff: xonxoff, lock: true }
+  // Loaded when the first port is opened: it costs a gateway without one several MiB.
+  const { SerialPort } = await import('serialport')
   let binding: Binding
   try {
     binding = linuxBinding(await SerialPort.binding.open(options))

@@ -82,7 +82,12 @@ export class SerialSource implements Source {
     return { ...this.#health, detail }
   }
 
-  async send({ payload }: Command): Promise<void> {
+  async send({ payload, topic }: Command): Promise<void> {
+    if (topic !== undefined)
+      throw new TidegateError(
+        'TG_COMMAND_UNDELIVERABLE',
+        `source ${this.#context.name} is a serial line and has no topics`,
+      )
     if (this.#closing !== undefined) throw new TidegateError('TG_UNAVAILABLE', 'the gateway is stopping')
     await this.#writer.write(payload)
   }

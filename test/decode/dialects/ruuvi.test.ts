@@ -158,4 +158,11 @@ test('the vectors of data format 5 come out as they say', {
     if (vectors[kind].mac !== undefined) t.equal(values.get('mac'), vectors[kind].mac)
   }
   t.strictSame(brief(decode(hex(vectors.invalid.hex))), [])
+  for (const kind of ['valid', 'max', 'min']) {
+    const profiled = router.decodeAs('ruuvi', messageOn('tag', hex(vectors[kind].hex)))
+    t.strictSame(
+      profiled.readings,
+      decode(hex(vectors[kind].hex)).readings.map((one) => ({ ...one, device: 'tag' })),
+    )
+  }
 })

@@ -78,7 +78,7 @@ export const VALUE_KEYS: readonly ValueKeys[] = [
 
 /** Keys of topics that entities are told on: what is there is no measurement. */
 const COMMAND_KEY = /(?:^|_)(?:command_topic|cmd_t)$/
-export const isCommandKey = (key: string): boolean => COMMAND_KEY.test(key)
+const isCommandKey = (key: string): boolean => COMMAND_KEY.test(key)
 
 /** The object with its keys in full, `~` resolved in what is a topic. A Map: keys come from strangers. */
 export const expanded = (object: object, base?: string, ofAvailability = false): ReadonlyMap<string, unknown> => {

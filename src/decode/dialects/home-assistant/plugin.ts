@@ -7,12 +7,16 @@ import { DecodeError } from '../../../core/errors.ts'
 import type { DecoderPlugin } from '../../../core/plugin-contract.ts'
 import { parseJson } from '../../json-text.ts'
 import { payloadText } from '../../payload.ts'
-import { expanded, isCommandKey, VALUE_KEYS } from './abbreviations.ts'
+import { expanded, VALUE_KEYS } from './abbreviations.ts'
 import { templatePlace } from './template.ts'
 
 /** Entities of one device, and topics of one message; a large device has some hundred. */
 const MAX_ENTITIES = 500
 const MAX_NOTES = 2_000
+/** Keys that a device hands down to each of its entities; real ones have a dozen. */
+const MAX_SHARED_KEYS = 100
+/** Topics that say whether one entity is there. */
+const MAX_AVAILABILITY = 50
 /** No device needs longer ones. */
 const MAX_TOPIC_LENGTH = 512
 const MAX_TEXT_LENGTH = 64
@@ -34,8 +38,12 @@ export const plugin: DecoderPlugin = {
     describe: (message): readonly Described[] => {
       if (message.payload.length === 0) return []
       const root = rootOf(message)
-      const topics = entitiesOf(root).flatMap(entityNotes).slice(0, MAX_NOTES)
-      return [{ key: message.topic, value: null, topics }]
+      const topics: TopicNote[] = []
+      for (const entity of entitiesOf(root)) {
+        topics.push(...entityNotes(entity).slice(0, MAX_NOTES))
+        if (topics.length >= MAX_NOTES) break
+      }
+      return [{ key: message.topic, value: null, topics: topics.slice(0, MAX_NOTES) }]
     },
   }),
 }
@@ -51,7 +59,7 @@ const rootOf = ({ payload }: DecoderInput): Fields => {
 const entitiesOf = (root: Fields): readonly Fields[] => {
   const components = root.get('components')
   if (typeof components !== 'object' || components === null) return [root]
-  const shared = new Map(root)
+  const shared = new Map(Array.from(root).slice(0, MAX_SHARED_KEYS))
   shared.delete('components')
   const tilde = root.get('~')
   return Object.values(components)
@@ -64,12 +72,7 @@ const entitiesOf = (root: Fields): readonly Fields[] => {
 
 const entityNotes = (entity: Fields): readonly TopicNote[] => {
   const values = [...stateNotes(entity), ...furtherNotes(entity)]
-  const noise = Array.from(entity.keys()).flatMap((key): TopicNote[] => {
-    if (key !== 'json_attributes_topic' && !isCommandKey(key)) return []
-    const topic = topicIn(entity, key)
-    return topic === undefined ? [] : [{ topic, is: 'noise' }]
-  })
-  return [...values, ...noise, ...availabilityNotes(entity, values)]
+  return [...values, ...availabilityNotes(entity, values)]
 }
 
 const stateNotes = (entity: Fields): readonly TopicNote[] => {
@@ -111,11 +114,12 @@ const availabilityNotes = (entity: Fields, values: readonly TopicNote[]): readon
   if (of.length === 0) return []
   const list = entity.get('availability')
   const base = entity.get('~')
-  const each = (Array.isArray(list) ? (list as readonly unknown[]) : []).flatMap((one) =>
+  const listed = Array.isArray(list) ? (list as readonly unknown[]).slice(0, MAX_AVAILABILITY) : []
+  const each = listed.flatMap((one) =>
     typeof one === 'object' && one !== null ? [expanded(one, typeof base === 'string' ? base : undefined, true)] : [],
   )
   const single = entity.has('availability_topic') ? [entity] : []
-  const all = [...each, ...single].slice(0, MAX_ENTITIES)
+  const all = [...each, ...single]
   const mode = all.length > 1 ? textIn(entity, 'availability_mode') : undefined
   return all.flatMap((one): TopicNote[] => {
     const topic = topicIn(one, one === entity ? 'availability_topic' : 'topic')

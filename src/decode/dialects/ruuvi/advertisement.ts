@@ -26,7 +26,8 @@ export const ruuviData = (bytes: Buffer, lengthOf: LengthOf, onAir: boolean): Bu
   if (own !== undefined) return own.subarray(3)
   // Data that were cut off may look like one structure; hardly like two.
   if (found.length > (onAir || length === undefined ? 0 : 1)) return 'none'
-  return length === undefined ? undefined : bytes
+  // What is longer than its format is another thing that begins like it.
+  return length === undefined || bytes.length > length ? undefined : bytes
 }
 
 /** Structures of length, type and data, to the end; zeros may fill it up. */
