@@ -1,5 +1,5 @@
 // The whole build: types and JavaScript of the gateway to dist/, the dashboard to dist/web/, the configuration's JSON Schema
-// to dist/tidegate.schema.json. Stops at the first thing that is wrong, with exit code 1.
+// to dist/tidegate.schema.json, the device profiles to dist/profiles.json. Stops at the first thing that is wrong, with exit code 1.
 
 import { spawnSync } from 'node:child_process'
 import { chmod, open, rm, writeFile } from 'node:fs/promises'
@@ -40,10 +40,22 @@ const writeSchema = async () => {
   await writeFile(join(dist, 'tidegate.schema.json'), `${JSON.stringify(schema, null, 2)}\n`)
 }
 
+/** The built-in device profiles, read and checked once for all starts. */
+const writeProfiles = async () => {
+  const load = (/** @type {string} */ module) => import(pathToFileURL(join(dist, module)).href)
+  const { builtInDevicesDirectory, loadDeviceProfiles } = await load('config/device-profiles.js')
+  const { prepareProfiles } = await load('config/prepared-profiles.js')
+  const { decoderPlugins } = await load('plugins.js')
+  const decoders = [...(await decoderPlugins([])).values()]
+  const profiles = await loadDeviceProfiles([builtInDevicesDirectory()], decoders)
+  await writeFile(join(dist, 'profiles.json'), await prepareProfiles(profiles, decoders))
+}
+
 await rm(dist, { recursive: true, force: true })
 tsc('-p', 'tsconfig.json')
 tsc('-p', join('src', 'web', 'tsconfig.json'))
 const webBytes = await bundleWeb(join(dist, 'web'))
 await writeSchema()
+await writeProfiles()
 await makeExecutable(join(dist, 'main.js'))
 console.log(`built dist (dashboard ${(webBytes / 1_024).toFixed(1)} KiB)`)

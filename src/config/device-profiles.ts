@@ -11,6 +11,7 @@ import { type SerialSettings, serialProperties } from '../core/serial-settings.t
 import { type ShapeRule, shapeSchema } from '../core/shape.ts'
 import { ConfigDocument, type Problem } from './document.ts'
 import { resolveModbus } from './modbus-section.ts'
+import { contentHash, type PreparedProfiles, preparedProfiles } from './prepared-profiles.ts'
 import { profileSchema } from './profile-schema.ts'
 import { profileFindings, type WrittenField, type WrittenProfile } from './profile-semantics.ts'
 import { resolveUnits } from './resolution.ts'
@@ -81,9 +82,10 @@ export const readProfileFiles = async (
 ): Promise<ProfileReport> => {
   const profiles = new Map<string, DeviceProfile>()
   const problems: string[] = []
-  const validate = validator(profileSchema(decoders.filter(({ kind }) => kind === 'decoder').map(({ type }) => type)))
+  const prepared = await preparedProfiles(decoders)
+  const reading: Reading = { decoders, prepared, validate: undefined }
   for (const file of files) {
-    const found = await readProfile(file, validate, decoders)
+    const found = await readProfile(file, reading)
     problems.push(...found.problems)
     if (found.profile === undefined) continue
     const other = profiles.get(found.profile.name)
@@ -103,10 +105,16 @@ export const mergeProfiles = (reports: readonly ProfileReport[]): ProfileReport 
   return { profiles: [...profiles.values()], problems: reports.flatMap((report) => report.problems) }
 }
 
+interface Reading {
+  readonly decoders: readonly PluginType[]
+  readonly prepared: PreparedProfiles
+  /** Made for the first file that was not prepared. */
+  validate: ReturnType<typeof validator> | undefined
+}
+
 const readProfile = async (
   file: string,
-  validate: ReturnType<typeof validator>,
-  decoders: readonly PluginType[],
+  reading: Reading,
 ): Promise<{ readonly profile?: DeviceProfile; readonly problems: readonly string[] }> => {
   let content: string
   try {
@@ -114,12 +122,16 @@ const readProfile = async (
   } catch (error) {
     return { problems: [`${shown(file)}:1:1: ${unreadable(error)}`] }
   }
+  const known = reading.prepared.get(contentHash(content))
+  if (known !== undefined) return { profile: { ...known, file }, problems: [] }
   const document = new ConfigDocument(content)
   const at = ({ line, column, message }: Problem) => `${shown(file)}:${line}:${column}: ${message}`
   if (document.problems.length > 0) return { problems: document.problems.map(at) }
   const { value, problem } = document.value()
   if (problem !== undefined) return { problems: [at(problem)] }
-  const findings = validate(value)
+  const { decoders } = reading
+  reading.validate ??= validator(profileSchema(dialectNames(decoders)))
+  const findings = reading.validate(value)
   // Only what the schema accepted can be looked at more closely.
   const all = findings.length > 0 ? findings : profileFindings(value as WrittenProfile, decoders)
   if (all.length > 0) {
@@ -128,6 +140,9 @@ const readProfile = async (
   }
   return { profile: { ...withMatchLists(value as WrittenProfile), file }, problems: [] }
 }
+
+const dialectNames = (decoders: readonly PluginType[]): readonly string[] =>
+  decoders.filter(({ kind }) => kind === 'decoder').map(({ type }) => type)
 
 const withMatchLists = (written: WrittenProfile): Omit<DeviceProfile, 'file'> => {
   const lists = ({ fields }: { readonly fields?: readonly WrittenField[] }) =>
