@@ -1,8 +1,10 @@
 // tidegate decode: what one payload becomes, by which profile, and why. Works without a gateway.
 
 import { readFile } from 'node:fs/promises'
+import { nearest } from '../config/nearest.ts'
 import type { Decoding, Reading } from '../core/contract.ts'
 import { systemCode, TidegateError } from '../core/errors.ts'
+import { type DeviceProfile, GENERIC_PROFILE } from '../core/profile.ts'
 import { topicNameFault } from '../core/topic.ts'
 import { createRouter, type Router } from '../decode/router.ts'
 import { parseArguments } from './arguments.ts'
@@ -56,6 +58,8 @@ export const verb: Verb = {
     const payload = values.file === undefined ? await readInput(io) : await readPayload(values.file)
     const message = { topic, payload, source: values.source, receivedAt: Date.now() }
     const { profile } = values
+    if (profile !== undefined && profile !== GENERIC_PROFILE && !profiles.some(({ name }) => name === profile))
+      throw new TidegateError('TG_NOT_FOUND', unknownProfile(profile, profiles))
     const decoding = profile === undefined ? router.decode(message) : router.decodeAs(profile, message)
     const why =
       profile === undefined ? router.explain(topic, payload, values.source).reason : `--profile ${profile} was given`
@@ -73,6 +77,14 @@ const learnFromGateway = async (config: string | undefined, router: Router, io: 
     if (!(error instanceof TidegateError)) throw error
     if (systemCode(error.cause) !== 'ENOENT') io.stderr.write(`tidegate decode: ${error.message}\n`)
   }
+}
+
+const unknownProfile = (name: string, profiles: readonly DeviceProfile[]): string => {
+  const meant = nearest(
+    name,
+    profiles.map((profile) => profile.name),
+  )
+  return `there is no device profile '${name}'${meant === undefined ? '' : `; did you mean ${meant}?`}`
 }
 
 const asJson = ({ profile, device, readings, fault }: Decoding, why: string) => ({

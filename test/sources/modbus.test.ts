@@ -246,6 +246,37 @@ test('a port that is not there is waited for, and its units are offline meanwhil
   t.equal(bus.payloads('bus').filter(({ online }) => online === false).length, 1)
 })
 
+test('a command is not written while the answer to the one before may still come', needs('socat'), async (t) => {
+  const relay = modbusProfile('relay', {
+    every: `${EVERY_MS}ms`,
+    timeout: `${TIMEOUT_MS}ms`,
+    type: 'u16',
+    registers: [{ name: 'level', address: 0 }],
+    write: [{ name: 'level', table: 'holding', address: 0, type: 'u16', range: [0, 100] }],
+  })
+  const { line, slave } = await busOf(t, 1)
+  const bus = await startModbus(t, { path: line.path, unit: 1, profile: 'relay', device: 'relay' }, [relay])
+  await until('it is read', () => bus.payloads('relay').length > 0)
+  let id = 0
+  const send = (level: number) =>
+    bus.source.send?.({ id: `${id++}`, device: 'relay', payload: Buffer.from(`{"level":${level}}`), qos: 1 })
+  slave.unit(1).manner = 'silent'
+  await t.rejects(send(1) ?? Promise.resolve(), { code: 'TG_COMMAND_UNDELIVERABLE' })
+  const asked = slave.requests.filter(({ code }) => code === 6).length
+  await t.rejects(send(2) ?? Promise.resolve(), { message: /owes the answer/ })
+  t.equal(slave.requests.filter(({ code }) => code === 6).length, asked)
+  slave.unit(1).manner = 'right'
+  await until('it takes commands again', async () => {
+    try {
+      await send(3)
+      return true
+    } catch {
+      return false
+    }
+  })
+  await until('the new state is read', () => bus.values('relay')['level'] === 3)
+})
+
 test('while the log takes nothing, turns are left out and counted', needs('socat'), async (t) => {
   const { line, slave } = await busOf(t, 1)
   const bus = await startModbus(t, { path: line.path, profile: 'meter' }, [meter])

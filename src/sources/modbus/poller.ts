@@ -29,6 +29,7 @@ const SILENT_CODES: readonly number[] = [10, 11]
 const REFUSAL_CODES: readonly number[] = [2, 3]
 const ILLEGAL_FUNCTION = 1
 const NOBODY = 'nobody answers any more'
+const STILL_OWED = 'it owes the answer to the command before, which may still come: send it again in a moment'
 
 export interface PollerOptions {
   readonly open: OpenChannel
@@ -99,6 +100,10 @@ export class Poller {
         return
       }
       const run = async (client: ModbusClient) => {
+        if (!unit.mayWrite(this.#now())) {
+          reject(new ModbusError('silent', STILL_OWED))
+          return
+        }
         try {
           await this.#ask(() => client.write(unit.settings.unit, request, unit.settings.timeoutMs))
           unit.readSoon(this.#now())
@@ -106,8 +111,7 @@ export class Poller {
         } catch (error) {
           const failure = asModbusError(error)
           this.#options.failed(failure.kind)
-          // A late answer to this write must not be taken for that of the next one.
-          if (failure.kind === 'silent' || failure.kind === 'damaged') unit.leaveAlone(this.#now())
+          if (failure.kind === 'silent' || failure.kind === 'damaged') unit.writeTimedOut(this.#now())
           reject(failure)
         }
       }

@@ -54,6 +54,8 @@ export class Unit {
   #ambiguous = false
   readonly #numbered: boolean
   #notBeforeMs = 0
+  /** Until then a write could be confirmed by the late answer to the one before. */
+  #writeNotBeforeMs = 0
   #silentCycles = 0
   #state: UnitState = 'unknown'
   /** Why it does not answer. */
@@ -158,9 +160,20 @@ export class Unit {
     this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + times * this.settings.timeoutMs)
   }
 
+  /** A write was not answered: its answer looks like that of the next one to the same place. */
+  writeTimedOut(nowMs: number): void {
+    this.leaveAlone(nowMs)
+    if (!this.#numbered) this.#writeNotBeforeMs = nowMs + LATE_TIMEOUTS * this.settings.timeoutMs
+  }
+
+  mayWrite(nowMs: number): boolean {
+    return nowMs >= this.#writeNotBeforeMs
+  }
+
   /** Its answer came after all, too late; nothing is outstanding any more. */
   cameLate(nowMs: number): void {
     this.late = true
+    this.#writeNotBeforeMs = nowMs
     if (this.#silentCycles <= 1) this.#notBeforeMs = Math.min(this.#notBeforeMs, nowMs)
   }
 

@@ -98,9 +98,13 @@ export const plugin: SourcePlugin = {
         additionalProperties: false,
         description: 'For mqtts://',
         properties: {
-          ca: { type: 'string', minLength: 1, description: 'PEM file: who signs the certificate of the broker' },
-          cert: { type: 'string', minLength: 1, description: 'PEM file: certificate of this client' },
-          key: { type: 'string', minLength: 1, description: 'PEM file: its private key' },
+          ca: {
+            type: 'string',
+            minLength: 1,
+            description: 'PEM file, absolute: who signs the certificate of the broker',
+          },
+          cert: { type: 'string', minLength: 1, description: 'PEM file, absolute: certificate of this client' },
+          key: { type: 'string', minLength: 1, description: 'PEM file, absolute: its private key' },
           verify: { type: 'boolean', default: true, description: 'false takes any certificate' },
         },
       },
