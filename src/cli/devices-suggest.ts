@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises'
 import type { Entry } from '../core/contract.ts'
-import { systemCode, TidegateError } from '../core/errors.ts'
+import { describe, systemCode } from '../core/errors.ts'
 import { topicFilterFault, topicMatcher } from '../core/topic.ts'
 import { suggestProfile } from '../decode/suggest/draft.ts'
 import { inspectLog } from '../log/inspect.ts'
@@ -35,7 +35,11 @@ export const suggestDevice = async (values: SuggestValues, io: Io): Promise<numb
   const yaml = suggestProfile(messages, { filter: topic, decoders, ...(name === undefined ? {} : { name }) })
   if (out === undefined) io.stdout.write(yaml)
   else {
-    await writeNew(out, yaml)
+    const fault = await writeNew(out, yaml)
+    if (fault !== undefined) {
+      io.stderr.write(`tidegate: ${fault}\n`)
+      return 1
+    }
     io.stdout.write(`${out}: a draft; look at the lines marked CHECK, then: tidegate devices test ${out}\n`)
   }
   return 0
@@ -60,12 +64,13 @@ const newestMessages = async (directory: string, filter: string, signal: AbortSi
   return newest
 }
 
-const writeNew = async (file: string, text: string): Promise<void> => {
+/** Undefined, or why it was not written. */
+const writeNew = async (file: string, text: string): Promise<string | undefined> => {
   try {
     await writeFile(file, text, { flag: 'wx' })
+    return undefined
   } catch (error) {
-    const message =
-      systemCode(error) === 'EEXIST' ? `${file} exists, and is not overwritten` : `${file} cannot be written`
-    throw new TidegateError('TG_BAD_REQUEST', message, { cause: error })
+    const exists = systemCode(error) === 'EEXIST'
+    return exists ? `${file} exists already and is left as it is` : `${file} cannot be written: ${describe(error)}`
   }
 }

@@ -50,6 +50,10 @@ const CODES = {
   TG_UPSTREAM_STALLED: ['the upstream confirms nothing', 'check the broker; messages are kept until it confirms again'],
   TG_BAD_REQUEST: ['the request is malformed', 'see the OpenAPI description at /api/v1/openapi.json'],
   TG_NOT_FOUND: ['there is no such thing', 'see the list one level up'],
+  TG_NO_MESSAGES: [
+    'the log holds no message to go by',
+    'check the topic, and that the device has sent something since the log began',
+  ],
   TG_METHOD_NOT_ALLOWED: ['the method is not allowed here', 'see the OpenAPI description at /api/v1/openapi.json'],
   TG_BODY_TOO_LARGE: ['the request body is larger than the limit', 'send it in several requests'],
   TG_MEDIA_TYPE: ['the media type of the request body is not supported', 'send one that the message names'],

@@ -92,7 +92,7 @@ test('suggest writes a profile from what the log holds, which passes its own tes
   const args = ['suggest', '--topic', 'own/+/report', '--name', 'my-own', '--out', file, '--data', data]
   t.match(await run(...args), { code: 0, out: /devices test/ })
   t.match(await run('test', file), { code: 0, out: /my-own/ })
-  t.match(await run(...args), { code: 1, err: /exists, and is not overwritten/ })
+  t.match(await run(...args), { code: 1, err: /exists already and is left as it is/ })
   t.match(await run('suggest', '--topic', 'nothing/#', '--data', data), { code: 1, err: /nothing\/#/ })
   t.match(await run('suggest', '--topic', 'a/#/b', '--data', data), { code: 2 })
   t.match(await run('suggest', '--data', data), { code: 2, err: /--topic/ })

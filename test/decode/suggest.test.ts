@@ -105,7 +105,7 @@ test('what no decoder understands is drafted with its bytes as an example', asyn
 
 test('nothing to go by is an error that names the topic', async (t) => {
   for (const messages of [[], [messageOn('a', '')]])
-    t.throws(() => suggestProfile(messages, { filter: 'a/#', decoders }), { code: 'TG_NOT_FOUND', message: /a\/#/ })
+    t.throws(() => suggestProfile(messages, { filter: 'a/#', decoders }), { code: 'TG_NO_MESSAGES', message: /a\/#/ })
 })
 
 test('whatever strangers send, the draft is a valid profile whose examples come out', async (t) => {
@@ -130,7 +130,7 @@ test('whatever strangers send, the draft is a valid profile whose examples come 
       try {
         await drafted(t, '#', messages)
       } catch (error) {
-        if (!(error instanceof TidegateError && error.code === 'TG_NOT_FOUND')) throw error
+        if (!(error instanceof TidegateError && error.code === 'TG_NO_MESSAGES')) throw error
       }
     }),
     { numRuns: 60 },

@@ -47,12 +47,12 @@ export interface SuggestOptions {
   readonly decoders: ReadonlyMap<string, DecoderPlugin>
 }
 
-/** The YAML of a profile. Throws TG_NOT_FOUND where there is nothing to go by. */
+/** The YAML of a profile. Throws TG_NO_MESSAGES where there is nothing to go by. */
 export const suggestProfile = (messages: readonly Decodable[], options: SuggestOptions): string => {
   const { filter, decoders } = options
   const told = messages.filter(({ payload }) => payload.length > 0)
   const [first] = told
-  if (first === undefined) throw new TidegateError('TG_NOT_FOUND', `the log holds no message on '${filter}'`)
+  if (first === undefined) throw new TidegateError('TG_NO_MESSAGES', `the log holds no message on '${filter}'`)
   const documents = told.flatMap(({ payload }) => documentOf(payload))
   const isDocument = documents.length >= told.length * GOOD_PART
   const topics = [...new Set(told.map(({ topic }) => topic))]
@@ -72,7 +72,7 @@ export const suggestProfile = (messages: readonly Decodable[], options: SuggestO
     ]
     return profileYaml({ ...profile, examples }, { head, topic: shape.reason })
   }
-  throw new TidegateError('TG_NOT_FOUND', `no message on '${filter}' is short enough for an example`)
+  throw new TidegateError('TG_NO_MESSAGES', `no message on '${filter}' is short enough for an example`)
 }
 
 const blankProfile = (name: string, rule: ProfileRule, topics: readonly string[]): DeviceProfile => ({
