@@ -115,13 +115,14 @@ export class Gateway {
     await live.start(signal)
     this.#clockWatch.start()
 
-    this.#commander = this.#newCommander(log, live)
+    const commander = this.#newCommander(log, live)
+    this.#commander = commander
     const api = createServer(await this.#apiOptions(log, live, router.decode))
     this.#api = api
     this.#apiAddress = (await api.start()).address
     signal.throwIfAborted()
 
-    this.#startForwarding(log, piled)
+    this.#startForwarding(log, piled, commander)
     metrics.beforeText(() => {
       metrics.set('clock_synced', this.#clock.synced() ? 1 : 0)
       metrics.set('devices_stale', live.state.staleCount(this.#clock))
@@ -271,7 +272,7 @@ export class Gateway {
     })
   }
 
-  #startForwarding(log: Log, piled: Seq): void {
+  #startForwarding(log: Log, piled: Seq, commander: Commander): void {
     const { config, profiles, bindings, logger, logLevel, logFormat, metrics } = this.#options
     if (config.sinks.length === 0) {
       log.settledUpTo(Number.POSITIVE_INFINITY)
@@ -296,6 +297,7 @@ export class Gateway {
       logger: logger.child({ part: 'forward' }),
       meter: metrics,
       recordLoss: (loss) => log.recordLoss(loss),
+      command: (device, body, by) => commander.request(device, body, by),
       onDamage: ({ first, last }) => log.damageFound(first, last),
       onStatus: (sinks) => {
         this.#readiness.observe(sinks)

@@ -81,6 +81,8 @@ const CODES = {
 export type ErrorCode = keyof typeof CODES
 
 /** All codes with cause and remedy, for documentation and problem details. */
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(CODES, code)
+
 export const errorTable: Readonly<Record<ErrorCode, readonly [cause: string, remedy: string]>> = CODES
 
 /** An operating error: its message says what happened and where; cause and remedy come from the table. */

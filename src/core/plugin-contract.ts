@@ -21,7 +21,7 @@ export interface SourcePlugin extends PluginBase {
 
 export interface SinkPlugin extends PluginBase {
   readonly kind: 'sink'
-  create(config: unknown, context: Context): Sink
+  create(config: unknown, context: SinkContext): Sink
 }
 
 /**
@@ -42,6 +42,11 @@ export interface Context {
   readonly logger: Logger
   readonly clock: Clock
   readonly meter: Meter
+}
+
+export interface SinkContext extends Context {
+  /** Commands that come from the upstream: `request` as CommandDesk.request() (core/command.ts). Absent: nothing takes them. */
+  readonly commands?: { request(device: string, body: unknown, by: string): Promise<string> }
 }
 
 export interface SourceContext extends Context {

@@ -36,14 +36,31 @@ export type ToForwardThread =
   | { readonly type: 'durable'; readonly seq: Seq }
   /** The loss with this id is durable in the log, or could not be recorded. */
   | { readonly type: 'recorded'; readonly id: number; readonly error?: string }
+  | Commanded
   /** End within so many milliseconds; the answer is 'stopped'. */
   | { readonly type: 'stop'; readonly deadlineMs: number }
+
+/** What became of the command with this number. */
+export interface Commanded {
+  readonly type: 'commanded'
+  readonly number: number
+  readonly id?: string
+  readonly error?: { readonly code: string; readonly message: string }
+}
 
 export type FromForwardThread =
   | { readonly type: 'ready' }
   | { readonly type: 'status'; readonly sinks: readonly SinkStatus[] }
   | { readonly type: 'meter'; readonly deltas: readonly MeterDelta[] }
   | { readonly type: 'loss'; readonly id: number; readonly loss: Omit<LossMark, 'time'> }
+  /** A command that an upstream has for a device; the answer is 'commanded'. */
+  | {
+      readonly type: 'command'
+      readonly number: number
+      readonly device: string
+      readonly body: unknown
+      readonly by: string
+    }
   /** A reader met damage that nobody may have noticed yet. */
   | { readonly type: 'damage'; readonly gap: Gap }
   | { readonly type: 'stopped' }

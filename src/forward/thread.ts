@@ -7,7 +7,7 @@ import { describe, TidegateError } from '../core/errors.ts'
 import type { SinkStatus } from '../core/status.ts'
 import { retryDelayMs } from '../core/time.ts'
 import { applyDeltas } from './meter-relay.ts'
-import type { ForwardWorkerData, FromForwardThread, ToForwardThread } from './protocol.ts'
+import type { Commanded, ForwardWorkerData, FromForwardThread, ToForwardThread } from './protocol.ts'
 
 export interface ForwardThreadOptions {
   /** The built worker.js, or worker.ts under a loader. */
@@ -20,6 +20,8 @@ export interface ForwardThreadOptions {
   readonly meter: Meter
   /** Writes a loss mark; resolves once it is durable. */
   readonly recordLoss: (loss: Omit<LossMark, 'time'>) => Promise<unknown>
+  /** A command that an upstream has for a device, as CommandDesk.request(). Absent: all are refused. */
+  readonly command?: (device: string, body: unknown, by: string) => Promise<string>
   /** A reader met damage that nobody may have noticed yet. */
   readonly onDamage?: (gap: Gap) => void
   /** Called with each report of the thread. */
@@ -149,6 +151,8 @@ export class ForwardThread {
       this.#options.onStatus?.(this.#statuses)
     } else if (message.type === 'loss') {
       void this.#record(worker, message.id, message.loss)
+    } else if (message.type === 'command') {
+      void this.#command(worker, message)
     } else if (message.type === 'damage') {
       this.#options.onDamage?.(message.gap)
     } else if (message.type === 'ready' && this.#lost !== undefined) {
@@ -167,6 +171,22 @@ export class ForwardThread {
       () => answer(),
       (error: unknown) => answer(describe(error)),
     )
+  }
+
+  async #command(worker: Worker, { number, device, body, by }: FromForwardThread & { type: 'command' }): Promise<void> {
+    const { command } = this.#options
+    const answer = (outcome: Omit<Commanded, 'type' | 'number'>) => {
+      const message: ToForwardThread = { type: 'commanded', number, ...outcome }
+      // One that has gone has not confirmed it either: its broker sends it again.
+      if (this.#worker === worker) worker.postMessage(message)
+    }
+    try {
+      if (command === undefined) throw new TidegateError('TG_COMMAND_UNDELIVERABLE', 'nothing takes commands here')
+      answer({ id: await command(device, body, by) })
+    } catch (error) {
+      const code = error instanceof TidegateError ? error.code : 'TG_INTERNAL'
+      answer({ error: { code, message: error instanceof TidegateError ? error.message : describe(error) } })
+    }
   }
 
   #onExit(worker: Worker, cause: string): void {

@@ -14,6 +14,7 @@ import type { Knowledge } from '../decode/knowledge.ts'
 import { createShaping } from '../decode/shaping.ts'
 import { filtered } from './batch.ts'
 import { ClockHold } from './clock-hold.ts'
+import { CommandRelay } from './command-relay.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { DeviceNames } from './device-names.ts'
 import { DurableSignal } from './durable-signal.ts'
@@ -70,10 +71,12 @@ export const runForwardThread = async (
   const durable = new DurableSignal(data.durable)
   const post = (message: FromForwardThread) => port.postMessage(message)
   const losses = new LossRecorder(post)
+  const commands = new CommandRelay(post)
   const stop = new Promise<number>((resolve) => {
     port.on('message', (message: ToForwardThread) => {
       if (message.type === 'durable') durable.advance(message.seq)
       else if (message.type === 'recorded') losses.answered(message.id, message.error)
+      else if (message.type === 'commanded') commands.answered(message)
       else resolve(message.deadlineMs)
     })
     // Without the other side there is nobody to report to and nothing to wait for.
@@ -90,6 +93,7 @@ export const runForwardThread = async (
     decode,
     deadLetters,
     losses,
+    commands,
     clockHold,
     devices: new DeviceNames(decode),
     ...(knowledge && { knowledge }),
@@ -140,6 +144,7 @@ const createForwarder = async (
     readonly decode: Decode
     readonly deadLetters: DeadLetters
     readonly losses: LossRecorder
+    readonly commands: CommandRelay
     readonly devices: DeviceNames
     readonly clockHold: ClockHold
     readonly knowledge?: Knowledge
@@ -150,7 +155,14 @@ const createForwarder = async (
   const { meter, durable, clockHold } = shared
   const config = (settings.config ?? {}) as DeliveryConfig
   const plugin = await parts.loadSink(type)
-  const sink = plugin.create(settings.config, { name, gateway: data.gateway, logger, clock, meter })
+  const sink = plugin.create(settings.config, {
+    name,
+    gateway: data.gateway,
+    logger,
+    clock,
+    meter,
+    commands: shared.commands,
+  })
   const filter = readingFilter(config.filter)
   const reader = clockHold.reader(name, await parts.openReader(() => durable.seq))
   const shaping = laneShaping(data.profiles, config.shape, reader, (entry) =>

@@ -113,6 +113,11 @@ export const metricTable: Readonly<Record<string, MetricDefinition>> = {
     help: 'Messages of another broker that the log cannot take: too large, or with a topic that is none',
     labels: ['source', 'reason'],
   },
+  sink_commands_total: {
+    kind: 'counter',
+    help: 'Commands that came from the upstream, by what became of them',
+    labels: ['sink', 'reason'],
+  },
   source_loops_total: {
     kind: 'counter',
     help: 'Times that the messages of a source were found to come in through another one, too',

@@ -9,6 +9,7 @@ export const amqpConfig = (url: string, more: Partial<AmqpConfig> = {}): AmqpCon
   exchangeType: 'topic',
   routingKey: 'telemetry.{gateway}.{device}',
   unroutable: 'retry',
+  commands: false,
   heartbeat: 10_000,
   batch: { maxReadings: 500 },
   ...more,

@@ -1,7 +1,7 @@
 // One connection to the broker with one confirm channel: opens, declares the exchange, publishes with delivery tags, and
 // turns confirms, nacks and returned messages into what a Publication wants to hear. It is used once and never reopened.
 
-import { type ChannelModel, type ConfirmChannel, connect, IllegalOperationError } from 'amqplib'
+import { type Channel, type ChannelModel, type ConfirmChannel, connect, IllegalOperationError } from 'amqplib'
 import { connectFailure, connectionLost, declareFailure, replyCode, sizeLimit } from '../../core/amqp-failure.ts'
 import type { AmqpEndpoint } from '../../core/amqp-url.ts'
 import type { WriteResult } from '../../core/contract.ts'
@@ -94,6 +94,11 @@ export class AmqpLink {
 
   get writable(): boolean {
     return !this.#blocked && this.#gone === undefined
+  }
+
+  /** A channel of its own on this connection; what becomes of it does not touch the publications. */
+  openChannel(): Promise<Channel> {
+    return this.#gone === undefined ? this.#model.createChannel() : Promise.reject(this.#gone)
   }
 
   /** One publication at a time. */

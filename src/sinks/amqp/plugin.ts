@@ -38,6 +38,11 @@ export const plugin: SinkPlugin = {
         default: 'retry',
         description: 'What happens to a message for which no queue is bound: wait for a queue, or set it aside',
       },
+      commands: {
+        type: 'boolean',
+        default: true,
+        description: 'Takes commands to devices from the queue tidegate.{gateway}.commands, declared if missing',
+      },
       heartbeat: {
         type: 'string',
         format: 'duration',

@@ -3,13 +3,14 @@
 import { type AmqpEndpoint, parseAmqpUrl } from '../../core/amqp-url.ts'
 import type { Batch, Health, Seq, Sink, WriteResult } from '../../core/contract.ts'
 import { TidegateError } from '../../core/errors.ts'
-import type { Context } from '../../core/plugin-contract.ts'
+import type { SinkContext } from '../../core/plugin-contract.ts'
 import { packLosses } from '../loss-note.ts'
 import { Names } from '../names.ts'
 import { DEFAULT_BODY_BYTES, type Outgoing, packReadings } from '../outgoing.ts'
 import { APP_ID, headersOf } from '../properties.ts'
 import { type Posting, Publication } from '../publication.ts'
 import { SinkHealth } from '../sink-health.ts'
+import type { CommandConsumer } from './command-consumer.ts'
 import type { AmqpLink, AmqpMessage } from './link.ts'
 
 /** What the schema of plugin.ts accepts, durations in milliseconds. */
@@ -20,23 +21,25 @@ export interface AmqpConfig {
   readonly routingKey: string
   readonly unroutable: 'retry' | 'deadLetter'
   readonly heartbeat: number
+  readonly commands: boolean
   readonly batch: { readonly maxReadings: number }
 }
 
 export class AmqpSink implements Sink {
   readonly #config: AmqpConfig
-  readonly #context: Context
+  readonly #context: SinkContext
   readonly #settings: AmqpEndpoint
   readonly #names: Names
   readonly #health: SinkHealth
   #link: AmqpLink | undefined
+  #consumer: CommandConsumer | undefined
   /** What the broker said a message may have at most, once it refused one. */
   #brokerLimitBytes = Number.POSITIVE_INFINITY
   /** Said once, not for each note. */
   #unheard = false
   #closed = false
 
-  constructor(config: AmqpConfig, context: Context) {
+  constructor(config: AmqpConfig, context: SinkContext) {
     this.#config = config
     this.#context = context
     this.#settings = parseAmqpUrl(config.url, `url of sink '${context.name}'`)
@@ -45,12 +48,13 @@ export class AmqpSink implements Sink {
   }
 
   async connect(signal: AbortSignal): Promise<void> {
+    this.#consumer?.close()
     this.#link?.destroy()
     this.#link = undefined
     if (this.#closed) throw new TidegateError('TG_UPSTREAM_UNREACHABLE', `sink '${this.#context.name}' is closed`)
     const { exchange, exchangeType, heartbeat } = this.#config
     // Loaded here: the ingest thread reads the plug-in for its schema, and must not carry the protocol's library for that.
-    const protocol = await import('./link.ts')
+    const protocol = { ...(await import('./link.ts')), ...(await import('./command-consumer.ts')) }
     let link: AmqpLink | undefined
     link = await protocol.AmqpLink.open(
       {
@@ -81,6 +85,7 @@ export class AmqpSink implements Sink {
     }
     this.#link = link
     this.#health.ok()
+    this.#takeCommands(link, protocol.CommandConsumer)
   }
 
   async write(batch: Batch, signal: AbortSignal, progress: (settled: Seq) => void): Promise<WriteResult> {
@@ -118,8 +123,17 @@ export class AmqpSink implements Sink {
     this.#closed = true
     const link = this.#link
     this.#link = undefined
+    this.#consumer?.close()
     this.#health.closed()
     await link?.close()
+  }
+
+  /** Beside the readings: whatever becomes of it, they go on. */
+  #takeCommands(link: AmqpLink, Consumer: typeof CommandConsumer): void {
+    const { commands, gateway, name, logger, meter } = this.#context
+    if (commands === undefined || !this.#config.commands) return
+    this.#consumer = new Consumer({ openChannel: () => link.openChannel(), gateway, name, commands, logger, meter })
+    void this.#consumer.start()
   }
 
   #send(link: AmqpLink, publication: Publication, posting: Posting): void {
