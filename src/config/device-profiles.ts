@@ -11,7 +11,7 @@ import { type SerialSettings, serialProperties } from '../core/serial-settings.t
 import { type ShapeRule, shapeSchema } from '../core/shape.ts'
 import { ConfigDocument, type Problem } from './document.ts'
 import { resolveModbus } from './modbus-section.ts'
-import { contentHash, type PreparedProfiles, preparedProfiles } from './prepared-profiles.ts'
+import { contentHash, type PreparedProfiles, preparedProfiles, profilesReadBefore } from './prepared-profiles.ts'
 import { profileSchema } from './profile-schema.ts'
 import { profileFindings, type WrittenField, type WrittenProfile } from './profile-semantics.ts'
 import { resolveUnits } from './resolution.ts'
@@ -83,7 +83,7 @@ export const readProfileFiles = async (
   const profiles = new Map<string, DeviceProfile>()
   const problems: string[] = []
   const prepared = await preparedProfiles(decoders)
-  const reading: Reading = { decoders, prepared, validate: undefined }
+  const reading: Reading = { decoders, prepared, before: profilesReadBefore(decoders), validate: undefined }
   for (const file of files) {
     const found = await readProfile(file, reading)
     problems.push(...found.problems)
@@ -108,6 +108,7 @@ export const mergeProfiles = (reports: readonly ProfileReport[]): ProfileReport 
 interface Reading {
   readonly decoders: readonly PluginType[]
   readonly prepared: PreparedProfiles
+  readonly before: Map<string, Omit<DeviceProfile, 'file'>>
   /** Made for the first file that was not prepared. */
   validate: ReturnType<typeof validator> | undefined
 }
@@ -122,7 +123,8 @@ const readProfile = async (
   } catch (error) {
     return { problems: [`${shown(file)}:1:1: ${unreadable(error)}`] }
   }
-  const known = reading.prepared.get(contentHash(content))
+  const hash = contentHash(content)
+  const known = reading.prepared.get(hash) ?? reading.before.get(hash)
   if (known !== undefined) return { profile: { ...known, file }, problems: [] }
   const document = new ConfigDocument(content)
   const at = ({ line, column, message }: Problem) => `${shown(file)}:${line}:${column}: ${message}`
@@ -138,7 +140,9 @@ const readProfile = async (
     const located = all.map((finding) => ({ ...position(document, finding), message: ofProfile(finding.message) }))
     return { problems: located.sort((a, b) => a.line - b.line || a.column - b.column).map(at) }
   }
-  return { profile: { ...withMatchLists(value as WrittenProfile), file }, problems: [] }
+  const profile = withMatchLists(value as WrittenProfile)
+  reading.before.set(hash, profile)
+  return { profile: { ...profile, file }, problems: [] }
 }
 
 const dialectNames = (decoders: readonly PluginType[]): readonly string[] =>

@@ -35,6 +35,20 @@ export const preparedProfiles = async (
   return new Map(Object.entries(record(profiles)) as [string, Prepared][])
 }
 
+/** What this process has read itself, under the dialects of the last time; a reload need not read it again. */
+export const profilesReadBefore = (decoders: readonly PluginType[]): Map<string, Prepared> => {
+  const dialects = fingerprint(decoders)
+  if (before.dialects !== dialects || before.profiles.size > MAX_BEFORE) before = { dialects, profiles: new Map() }
+  return before.profiles
+}
+
+/** Versions of files that were changed again and again. */
+const MAX_BEFORE = 1_000
+let before: { readonly dialects: string; readonly profiles: Map<string, Prepared> } = {
+  dialects: '',
+  profiles: new Map(),
+}
+
 /** What preparedProfiles() reads, for profiles whose files are at hand. */
 export const prepareProfiles = async (
   profiles: readonly DeviceProfile[],

@@ -14,7 +14,7 @@ import { messageOn, profileOf } from '../support/decoding.ts'
 import { decoders, profiles } from '../support/profiles.ts'
 
 /** The long variant: TIDEGATE_FUZZ_RUNS=100000, for each dialect. */
-const RUNS = Number(process.env['TIDEGATE_FUZZ_RUNS'] ?? 1_000)
+const RUNS = Number(process.env['TIDEGATE_FUZZ_RUNS'] ?? 600)
 /** Twenty times what the worst message takes here; a busy machine must not fail the test. */
 const SLOWEST_MS = 2_000
 const LARGEST_BYTES = 1_048_576
