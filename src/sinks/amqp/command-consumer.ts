@@ -50,12 +50,17 @@ export class CommandConsumer {
     if (this.#closed) return
     try {
       await this.#declare()
-      const channel = await this.#open()
+      const channel = await this.#options.openChannel()
       this.#channel = channel
+      channel.on('error', (error) => this.#lost(channel, describe(error)))
       await channel.prefetch(PREFETCH)
       await channel.consume(this.queue, (message) => {
-        if (message === null) this.#lost(channel, 'the queue was deleted')
-        else void this.#take(channel, message)
+        if (message !== null) void this.#take(channel, message)
+        else {
+          this.#lost(channel, 'the queue was deleted')
+          // Nothing is left to do on it, and one that cannot be closed is gone already.
+          channel.close().catch(() => undefined)
+        }
       })
       this.#complained = false
     } catch (error) {
@@ -76,7 +81,7 @@ export class CommandConsumer {
   async #declare(): Promise<void> {
     const dead = `${this.queue}.dead`
     try {
-      const channel = await this.#open()
+      const channel = await this.#trial()
       await channel.assertQueue(dead, { durable: true })
       await channel.assertQueue(this.queue, {
         durable: true,
@@ -85,21 +90,22 @@ export class CommandConsumer {
       })
       await channel.close()
     } catch {
-      const channel = await this.#open()
+      const channel = await this.#trial()
       await channel.checkQueue(this.queue)
       await channel.close()
     }
   }
 
-  async #open(): Promise<Channel> {
+  async #trial(): Promise<Channel> {
     const channel = await this.#options.openChannel()
-    // The rejection of the call, or the end of the consumer, says the same.
-    channel.on('error', (error) => this.#lost(channel, describe(error)))
+    // The rejection of the call says the same.
+    channel.on('error', () => undefined)
     return channel
   }
 
   #lost(channel: Channel | undefined, reason: string): void {
-    if (this.#closed || (this.#channel !== undefined && channel !== this.#channel)) return
+    // A channel that fails tells it more than once.
+    if (this.#closed || channel !== this.#channel) return
     this.#channel = undefined
     const { logger, name } = this.#options
     if (!this.#complained)
