@@ -9,7 +9,7 @@ import { Publisher } from '../support/broker-clients.ts'
 import { type Reading, startGateway } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 
-const KILLS = process.env['TIDEGATE_LONG'] === '1' ? 500 : 50
+const KILLS = process.env['TIDEGATE_LONG'] === '1' ? 500 : 30
 const EARLIEST_MS = 100
 const LATEST_MS = 500
 const OPENING_MS = 100

@@ -41,7 +41,7 @@ for (const [title, histories, share] of [
       sums.refusedStarts += outcome.refusedStarts
     })
     t.comment(`seed ${seed}`)
-    const numRuns = Number(runs ?? share * (LONG ? 1_000 : 20))
+    const numRuns = Number(runs ?? share * (LONG ? 1_000 : 14))
     await fc.assert(property, { numRuns, seed, ...(path === undefined ? {} : { path, endOnFailure: true }) })
     t.comment(JSON.stringify(sums))
     t.ok(sums.crashes > sums.histories / 4, 'there were crashes')

@@ -3,6 +3,7 @@ import { test } from 'tap'
 import { builtPage, launch, open } from '../support/browser.ts'
 import { dashboardGateway } from '../support/dashboard-gateway.ts'
 import { needs } from '../support/needs.ts'
+import { until } from '../support/until.ts'
 
 test('values on the dashboard', needs('chromium'), async (t) => {
   const web = await builtPage(t)
@@ -91,6 +92,9 @@ test('values on the dashboard', needs('chromium'), async (t) => {
     for (let device = 0; device < 200; device++) gateway.publish(`devices/d${device}`, payload(device))
     const { page, complaints } = await open(browser, gateway.url)
     await page.getByText('200 devices, 2,000 values').waitFor()
+    // What is known of the devices comes behind their values, and has its own place on each card.
+    const described = page.getByRole('button', { name: 'Draft a profile' })
+    await until('all are described', async () => (await described.count()) === 200, 30_000)
     await page.evaluate(`{
       window.touched = new Set()
       new MutationObserver((changes) => {
